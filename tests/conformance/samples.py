@@ -1,0 +1,40 @@
+"""Loops to try the harness on: it must pass the first and fail the others."""
+import asyncio
+import os
+import time
+
+
+class Trivial(asyncio.SelectorEventLoop):
+    """Nothing changed: any difference is the harness's own."""
+
+
+class Broken(asyncio.SelectorEventLoop):
+    """Says nothing was watched, and refuses a documented parameter."""
+
+    def remove_reader(self, fd):
+        super().remove_reader(fd)
+        return False
+
+    async def sock_recv_into(self, sock, buf):
+        raise NotImplementedError
+
+
+class Hanging(asyncio.SelectorEventLoop):
+    """Sleeps for good where it should raise."""
+
+    async def sock_sendto(self, sock, data, address):
+        time.sleep(3600)
+
+
+class Crashing(asyncio.SelectorEventLoop):
+    """Takes the process down."""
+
+    async def sock_sendto(self, sock, data, address):
+        os.abort()
+
+
+class Unbound(asyncio.SelectorEventLoop):
+    """A factory that hands out the stdlib's loop instead of this one."""
+
+    def __new__(cls):
+        return asyncio.unix_events._UnixSelectorEventLoop()
