@@ -1,0 +1,172 @@
+# Everything that can be done with a checkout; `make help` lists it.
+#
+# Each interpreter has a virtual environment of its own: .venv for the one that
+# make finds, .venv-3.12 and so on for one that is named (make test
+# PYTHON=python3.12).  Files in it without content are stamps: what they stand
+# for is done again only when something that it depends on has changed.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PYTHONDONTWRITEBYTECODE := 1
+
+# ---- which Python ---------------------------------------------------------
+
+ifeq ($(origin PYTHON),undefined)
+VENV := .venv
+PYTHON := $(shell for p in python3 python3.15 python3.14 python3.13 \
+    python3.12 python3.11; do \
+    $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+    >/dev/null 2>&1 && echo $$p && break; done)
+else
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; \
+    print("%d.%d%s" % (*sys.version_info[:2], sys.abiflags))' 2>/dev/null)
+endif
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip -q --no-python-version-warning
+
+# ---- what is built from what ----------------------------------------------
+
+SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*.c csrc/*/*.h)
+CC ?= cc
+
+.PHONY: help demo test test-python build tidy suite conformance symbols sdist asan \
+    bench-echo syscalls shell clean clean-all
+
+help: ## this list
+	@echo 'make TARGET [PYTHON=python3.12]'
+	@echo
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort -u | \
+	    awk -F ':.*## *' '{printf "  %-14s %s\n", $$1, $$2}'
+
+# ---- the two commands of README -------------------------------------------
+
+demo: $(VENV)/built $(VENV)/extras ## build, serve aiohttp under load: asyncio, uvloop, kevent
+	$(PY) -m benchmarks.demo
+
+test: test-python core ## everything that must pass (make -k test: even after a failure)
+	@echo "make test: all passed on $$($(PY) -VV)"
+
+test-python: suite symbols conformance ## of it, what depends on the Python
+
+# ---- environment and build ------------------------------------------------
+
+$(VENV)/ready:
+	@[ -n "$(PYTHON)" ] || { \
+	    echo 'kevent needs Python 3.11 or newer: make PYTHON=/path/to/it' >&2; \
+	    exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo '$(PYTHON) is no Python 3.11 or newer: make PYTHON=...' >&2; \
+	    exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	    echo '$(PYTHON) has no venv (Debian, Ubuntu: apt-get install python3-venv)' >&2; \
+	    exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists( \
+	    sysconfig.get_path("include") + "/Python.h"))' || { \
+	    echo '$(PYTHON) has no Python.h (Debian, Ubuntu: apt-get install python3-dev)' >&2; \
+	    exit 1; }
+	@command -v $(firstword $(CC)) >/dev/null || { \
+	    echo 'no C compiler: $(CC) (Debian, Ubuntu: apt-get install gcc libc6-dev)' >&2; \
+	    exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade pip 'setuptools>=77' wheel
+	@touch $@
+
+$(VENV)/built: $(SOURCES) | $(VENV)/ready
+	$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+# The same with warnings as errors; what `make test` looks at.
+$(VENV)/built-strictly: $(SOURCES) | $(VENV)/ready
+	KEVENT_WERROR=1 $(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@ $(VENV)/built
+
+# What the demo and some tests use.  A Python that is too new for one of them
+# goes without it: what needs it says so.
+EXTRAS := aiohttp uvloop pytest-benchmark
+$(VENV)/extras: Makefile | $(VENV)/ready
+	@$(PIP) install $(EXTRAS) || for p in $(EXTRAS); do $(PIP) install $$p || \
+	    echo "note: $$p cannot be installed for $$($(PY) -V)"; done
+	@touch $@
+
+$(VENV)/pytest: Makefile | $(VENV)/ready
+	$(PIP) install pytest
+	@touch $@
+
+build: $(VENV)/built ## build in place and install (editable) into the venv
+
+# ---- the parts of make test -----------------------------------------------
+
+PYTEST := $(PY) -m pytest -p no:cacheprovider
+SUITES := $(wildcard tests/tidy tests/kevent tests/selectors tests/aio \
+    tests/typing tests/benchmarks)
+
+suite: $(VENV)/built-strictly $(VENV)/pytest $(VENV)/extras ## tidy, kevent, selectors, aio, benchmarks: pytest
+	$(PYTEST) -q $(SUITES)
+
+tidy: $(VENV)/pytest ## the rules that the source text keeps
+	$(PYTEST) -q tests/tidy
+
+conformance: $(VENV)/built-strictly ## CPython's own asyncio and selectors tests
+	@$(PY) -m tests.conformance || { s=$$?; [ $$s -eq 77 ] && \
+	    echo "note: $$($(PY) -V) comes without its tests: no conformance"; }
+
+symbols: $(VENV)/built-strictly ## only PyInit__core may be exported
+	@lib=$$($(PY) -c 'import kevent._core as c; print(c.__file__)') && \
+	found=$$(nm -D --defined-only "$$lib" | awk '{print $$NF}' | sort) && \
+	if [ "$$found" = PyInit__core ]; then echo "symbols: 1 passed"; \
+	else echo "exported: $$found"; echo "symbols: 1 failed"; exit 1; fi
+
+# The core, its tests and their sanitizers need no Python: core, core-asan, ...
+-include tests/core/core.mk
+
+# ---- further proofs -------------------------------------------------------
+
+# The extension and the tests under ASan and UBSan, in a copy of the tree: two
+# builds of one extension cannot lie in one package.
+ASAN_TREE := $(VENV)/asan
+ASAN_SUITES := $(wildcard tests/kevent tests/selectors tests/aio)
+asan: $(VENV)/ready $(VENV)/pytest $(VENV)/extras ## extension under ASan+UBSan, pytest on it
+	rm -rf $(ASAN_TREE)
+	mkdir -p $(ASAN_TREE)
+	cp -r setup.py pyproject.toml README.md LICENSE csrc kevent tests $(ASAN_TREE)
+	rm -f $(ASAN_TREE)/kevent/*.so
+	cd $(ASAN_TREE) && KEVENT_DEBUG=1 KEVENT_SANITIZE=address,undefined \
+	    $(abspath $(PY)) setup.py -q build_ext --inplace
+	cd $(ASAN_TREE) && PYTHONPATH=$(abspath $(ASAN_TREE)) \
+	    LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:abort_on_error=1 \
+	    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 PYTHONMALLOC=malloc \
+	    KEVENT_TEST_SLOWNESS=5 \
+	    $(abspath $(PY)) -m pytest -p no:cacheprovider -q $(ASAN_SUITES)
+
+sdist: $(VENV)/ready ## build the sdist, install it elsewhere, import it
+	rm -rf $(VENV)/sdist
+	mkdir -p $(VENV)/sdist
+	$(PIP) install build
+	$(PY) -m build -s -o $(VENV)/sdist . >/dev/null
+	$(PY) -m venv $(VENV)/sdist/venv
+	cd $(VENV)/sdist && ./venv/bin/python -m pip -q install ./*.tar.gz
+	cd $(VENV)/sdist && ./venv/bin/python -c "import asyncio, kevent; \
+	    print(kevent.run(asyncio.sleep(0.001, 'sdist: 1 passed')))"
+
+bench-echo: $(VENV)/built $(VENV)/extras ## server CPU of an echo request; fails if above uvloop's
+	$(PY) -m benchmarks.echo --check
+
+syscalls: $(VENV)/built ## strace: one recv and one send an echo request
+	$(PY) -m benchmarks.syscalls
+
+shell: $(VENV)/built ## asyncio REPL of the venv
+	$(PY) -m asyncio
+
+# ---- away with it ---------------------------------------------------------
+
+clean: ## remove what was built, keep the venvs
+	rm -rf build dist *.egg-info .pytest_cache .benchmarks
+	rm -f kevent/*.so .venv*/built .venv*/built-strictly
+	rm -rf .venv*/asan .venv*/sdist
+	find kevent tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+clean-all: clean ## and the venvs
+	rm -rf .venv .venv-*
