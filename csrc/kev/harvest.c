@@ -1,0 +1,140 @@
+/*
+ * harvest.c - from what epoll tells to kevents.
+ *
+ * The owner of a queue has the short way: an event of a descriptor with one
+ * kevent and a plain mode becomes a ring entry with two look-ups and one copy
+ * of 40 bytes.  Everything else, and everything when somebody is queued
+ * already (order is kept), goes over the ready list.
+ */
+#include "kev/queue.h"
+
+#include "kev/sys.h"
+
+static void
+note_report(struct kev_queue *queue, struct kev_origin *origin,
+            struct kev_note *note, uint32_t events)
+{
+    uint32_t happened = events & note->watch;
+    if (happened == 0 || (note->state & KEV_NOTE_DISARMED)
+        || !note->source->fire(&note->uk, happened)) {
+        return;
+    }
+    if (note->state & KEV_NOTE_QUEUED) {
+        kev_origin_mute(queue, origin);
+        return;
+    }
+    kev_ready_push(queue, note);
+    if (note->uk.ret_flags & KEVENT_RET_BROKEN) {
+        kev_origin_disarm(queue, note);
+    }
+}
+
+/* Several knocks are one event. */
+static void
+bell_heard(struct kev_queue *queue)
+{
+    queue->bell_rung = false;
+    if (__atomic_exchange_n(&queue->knocked, 0, __ATOMIC_ACQ_REL) == 0
+        || queue->knock == NULL) {
+        return;
+    }
+    queue->knock->uk.ret_flags |= KEVENT_RET_DONE;
+    if ((queue->knock->state & KEV_NOTE_QUEUED) == 0) {
+        kev_ready_push(queue, queue->knock);
+    }
+}
+
+static void
+event_sort(struct kev_queue *queue, struct kev_origin *origin,
+           uint32_t events)
+{
+    switch ((enum kev_origin_kind)origin->kind) {
+    case KEV_ORIGIN_NOTES:
+        for (struct kev_note *note = origin->notes; note != NULL;
+             note = note->next) {
+            note_report(queue, origin, note, events);
+        }
+        break;
+    case KEV_ORIGIN_BELL:
+        bell_heard(queue);
+        break;
+    case KEV_ORIGIN_CLOCK:
+        /* It only made us look; the heap knows what is due. */
+        queue->clock_armed_ns = 0;
+        break;
+    }
+}
+
+void
+kev_harvest(struct kev_queue *queue, const struct epoll_event *events,
+            int count)
+{
+    for (int i = 0; i < count; i++) {
+        uint64_t data = events[i].data.u64;
+        struct kev_origin *origin =
+            kev_origin_at(&queue->registry, (uint32_t)data);
+        if (origin->generation == (uint32_t)(data >> 32)) {
+            event_sort(queue, origin, events[i].events);
+        }
+    }
+}
+
+/* The event bits that the source reads out of epoll's, 0: no news.  Only for
+   what needs no system call. */
+static inline uint32_t
+fast_bits(const struct kev_note *note, uint32_t events)
+{
+    if (note->uk.type == KEVENT_POLL) {
+        return events & note->watch;
+    }
+    uint32_t in = events & EPOLLIN
+        ? KEVENT_SOCKET_RECV | KEVENT_SOCKET_ACCEPT : 0;
+    uint32_t out = events & EPOLLOUT ? KEVENT_SOCKET_SEND : 0;
+    return note->uk.event & (in | out);
+}
+
+static inline bool
+fast_allowed(const struct kev_note *note, uint32_t events)
+{
+    return note != NULL
+        && (note->uk.type == KEVENT_POLL
+            || (events & (EPOLLERR | EPOLLHUP)) == 0);
+}
+
+int
+kev_harvest_to_ring(struct kev_queue *queue, const struct epoll_event *events,
+                    int count)
+{
+    struct kev_ring *ring = &queue->ring;
+    uint32_t room = kev_ring_room(ring);
+    uint32_t filled = 0;
+    bool direct = queue->ready.count == 0;
+    for (int i = 0; i < count; i++) {
+        uint64_t data = events[i].data.u64;
+        struct kev_origin *origin =
+            kev_origin_at(&queue->registry, (uint32_t)data);
+        if (__builtin_expect(origin->generation != data >> 32, 0)) {
+            continue;
+        }
+        struct kev_note *note = origin->fast;
+        if (direct && filled < room && fast_allowed(note, events[i].events)) {
+            uint32_t bits = fast_bits(note, events[i].events);
+            if (bits != 0) {
+                struct ukevent *slot = kev_ring_slot(ring);
+                *slot = note->uk;
+                slot->ret_flags = KEVENT_RET_DONE;
+                slot->ret_data[0] = bits;
+                kev_ring_advance(ring);
+                filled++;
+            }
+            continue;
+        }
+        event_sort(queue, origin, events[i].events);
+        filled += kev_ready_to_ring(queue, UINT32_MAX);
+        direct = queue->ready.count == 0;
+    }
+    if (filled != 0) {
+        kev_ring_publish(ring);
+    }
+    return (int)filled;
+}

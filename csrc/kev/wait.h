@@ -1,0 +1,46 @@
+/*
+ * wait.h - sleeping in a queue, for the core and for bindings.
+ *
+ * A binding needs to know that a signal ended the sleep, to run its handlers
+ * and go on; kevent_get_events() and kevent_wait() do not say so.
+ */
+#ifndef KEV_WAIT_H
+#define KEV_WAIT_H
+
+#include <stdbool.h>
+
+#include "kev/kevent.h"
+
+struct kev_queue;
+
+/*
+ * kevent_get_events() and kevent_wait() that answer -EINTR when a signal
+ * ended the sleep.  Nothing was taken then, so the call may be repeated (with
+ * KEVENT_FLAGS_ABSTIME, for what is left of the time).
+ */
+int kev_queue_get_events(struct kev_queue *queue, unsigned min_nr,
+                         unsigned max_nr, uint64_t timeout_ns,
+                         struct ukevent *buf, unsigned flags,
+                         const sigset_t *sigmask);
+int kev_queue_wait(struct kev_queue *queue, unsigned num, unsigned seen,
+                   uint64_t timeout_ns, unsigned flags,
+                   const sigset_t *sigmask);
+
+/* ---- inside the core; the caller holds the lock ---- */
+
+/* Give what is ready to those who wait for it, first come, first served. */
+void kev_wait_distribute(struct kev_queue *queue);
+
+/* READY(0): one sleeper, or else the next that would sleep, returns. */
+void kev_wait_wake_one(struct kev_queue *queue);
+
+/* The queue died: everybody returns. */
+void kev_wait_wake_all(struct kev_queue *queue);
+
+/* Does anybody wait for the ring to be filled? */
+bool kev_wait_uses_ring(const struct kev_queue *queue);
+
+/* Nobody waits any more: close what sleepers needed. */
+void kev_wait_fini(struct kev_queue *queue);
+
+#endif
