@@ -80,6 +80,8 @@ struct PyModuleDef KevModule_Def = {
     .m_free = module_free,
 };
 
+PyMODINIT_FUNC PyInit__core(void);
+
 PyMODINIT_FUNC
 PyInit__core(void)
 {

@@ -1,0 +1,39 @@
+/*
+ * selector.h - the C half of kevent.KeventSelector.
+ */
+#ifndef KEV_MOD_SELECTOR_H
+#define KEV_MOD_SELECTOR_H
+
+#include "mod/descriptor.h"
+#include "mod/state.h"
+#include "mod/watches.h"
+
+typedef struct {
+    PyObject_HEAD
+    ModState *state;              /* borrowed: type -> module -> state */
+    struct face_queue *queue;     /* owned; NULL once closed */
+    struct watches watches;
+    struct ukevent *records;      /* what select() fetches to, kept */
+    unsigned records_size;
+    int records_busy;             /* a select() in another thread has them */
+    PyObject *map;                /* strong; what get_map() returns */
+} SelectorObject;
+
+/*
+ * The descriptor that fileobj is or has, also if it was closed since it was
+ * registered.  -1 with an exception (ValueError in general).
+ */
+long KevSelector_Lookup(SelectorObject *self, PyObject *fileobj);
+
+/* Sets KeyError("<fileobj> is not registered"); returns NULL. */
+PyObject *KevSelector_NotRegistered(PyObject *fileobj);
+
+int KevSelector_Setup(PyObject *module, ModState *state);
+
+/* Adds _core.SelectorMap, what get_map() returns. */
+int KevSelectorMap_Setup(PyObject *module, ModState *state);
+
+/* A new map of the selector: of the type that its class names. */
+PyObject *KevSelectorMap_New(SelectorObject *selector);
+
+#endif
