@@ -12,7 +12,7 @@ from .run import Record
 
 EXCLUSIONS = Path(__file__).with_name("exclusions.txt")
 EXCLUSIONS_MAX = 20
-# What a regression of these names would be is an accident of the process.
+SHOWN_MAX = 40  # tests of one verdict, without --verbose
 FAILING = ("regression", "unbound")
 ORDER = ("regression", "unbound", "unstable", "flaky", "excluded",
          "improvement", "both", "other")
@@ -113,11 +113,13 @@ def stale(exclusions: list[Exclusion], verdicts: dict[str, str],
     return found
 
 
-def reason_of(record: Record) -> str:
+def reason_of(verdict: str, record: Record) -> str:
     """The last line of a traceback that says something, cut to a line."""
-    lines = [line for line in record.detail.splitlines() if line.strip()]
+    if verdict == "unbound":
+        return "passed on a stdlib loop: the loop under test was not made"
     if record.outcome == "hang":
         return "hang"
+    lines = [line for line in record.detail.splitlines() if line.strip()]
     return f"{record.outcome}: {lines[-1].strip()[:110]}" if lines else record.outcome
 
 
@@ -127,10 +129,13 @@ def show(before, after, verdicts, stale_lines, verbose: bool) -> None:
         names = sorted(n for n, v in verdicts.items() if v == verdict)
         if verdict in ("improvement", "both", "other") and not verbose:
             continue
-        for name in names:
-            print(f"{verdict.upper():11} {name}\n{'':11} {reason_of(after[name])}")
+        for name in names if verbose else names[:SHOWN_MAX]:
+            print(f"{verdict.upper():11} {name}\n{'':11} "
+                  f"{reason_of(verdict, after[name])}")
             if verbose and verdict in ("regression", "unstable", "excluded"):
                 print(after[name].detail)
+        if len(names) > SHOWN_MAX and not verbose:
+            print(f"{'':11} and {len(names) - SHOWN_MAX} more, see -v or --json")
     for line in stale_lines:
         print(f"STALE       {line.pattern}: nothing fails there any more")
     print(f"\n{'':26}{'tests':>6}{'on ours':>9}{'passed':>8}{'regr.':>7}{'s':>8}")

@@ -1,6 +1,8 @@
 """Loops to try the harness on: it must pass the first and fail the others."""
 import asyncio
+import atexit
 import os
+import selectors
 import time
 
 
@@ -38,3 +40,15 @@ class Unbound(asyncio.SelectorEventLoop):
 
     def __new__(cls):
         return asyncio.unix_events._UnixSelectorEventLoop()
+
+
+class DyingLate(asyncio.SelectorEventLoop):
+    """Leaves something behind that kills the interpreter when it ends."""
+
+    def __init__(self):
+        super().__init__()
+        atexit.register(os.abort)
+
+
+class TrivialSelector(selectors.EpollSelector):
+    """As Trivial; test_modify_unregister skips it for its name."""

@@ -167,7 +167,7 @@ def settle(recorder: Recorder, plan: list[str]) -> None:
             recorder.begun.add(name)
             recorder.write(name, outcome, f"{fixture}: {detail}")
         if not kept and outcome != "skip":
-            recorder.write(f"{scope}.{fixture}", outcome, detail)
+            recorder.write(f"{scope}.({fixture})", outcome, detail)
 
 
 def prepare() -> None:
