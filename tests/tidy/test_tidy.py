@@ -1,0 +1,48 @@
+"""The tree keeps the rules of rules.py, file by file."""
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import rules
+
+ROOT = Path(__file__).parents[2]
+OURS = ("csrc", "kevent", "tests", "benchmarks", ".ci")
+
+
+def source_files():
+    """Text files of the project: what git knows or would add, or a walk."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others",
+             "--exclude-standard"], cwd=ROOT, check=True,
+            capture_output=True).stdout.decode().split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        listed = [str(path.relative_to(ROOT))
+                  for folder in OURS for path in (ROOT / folder).rglob("*")]
+        listed += [path.name for path in ROOT.iterdir()
+                   if path.suffix in (".md", ".py", ".toml", ".in")
+                   or path.name in ("Makefile", "LICENSE")]
+    wanted = (".c", ".h", ".py", ".pyi", ".md", ".mk", ".toml", ".txt", ".in",
+              "")
+    return sorted(name for name in listed if name
+                  and Path(name).suffix in wanted
+                  and (ROOT / name).is_file())
+
+
+@pytest.mark.parametrize("name", source_files())
+def test_file(name):
+    """The file has no slip."""
+    try:
+        text = (ROOT / name).read_text()
+    except UnicodeDecodeError:
+        pytest.fail(f"{name} is no UTF-8 text")
+    slips = rules.check(name, text)
+    assert not slips, "\n".join(["", *slips])
+
+
+def test_the_layers_are_there():
+    """The rules look at something: each layer has files."""
+    names = source_files()
+    for layer in ("csrc/kev/", "csrc/mod/", "csrc/aio/", "kevent/"):
+        assert any(name.startswith(layer) for name in names), layer
