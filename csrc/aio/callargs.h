@@ -1,0 +1,48 @@
+/*
+ * callargs.h - arguments of the calls that take (…, callback, *args, context=None).
+ */
+#ifndef KEV_AIO_CALLARGS_H
+#define KEV_AIO_CALLARGS_H
+
+#include "mod/state.h"
+
+/*
+ * What was given: `named` leading parameters, in order, by position or by
+ * name; then the rest by position; context by name.  All borrowed.
+ */
+struct call_args {
+    PyObject *named[2];
+    PyObject *const *rest;
+    Py_ssize_t rest_count;
+    PyObject *context;
+};
+
+/* Everything that is not the common case.  0 or -1 with TypeError. */
+int KevCall_ParseSlow(const char *function, const char *const *names,
+                      Py_ssize_t named, PyObject *const *args,
+                      Py_ssize_t nargs, PyObject *kwnames,
+                      struct call_args *ret);
+
+static inline int
+KevCall_Parse(ModState *state, const char *function,
+              const char *const *names, Py_ssize_t named,
+              PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+              struct call_args *ret)
+{
+    if (nargs >= named
+        && (kwnames == NULL
+            || (PyTuple_GET_SIZE(kwnames) == 1
+                && PyTuple_GET_ITEM(kwnames, 0) == state->str_context))) {
+        for (Py_ssize_t i = 0; i < named; i++) {
+            ret->named[i] = args[i];
+        }
+        ret->rest = args + named;
+        ret->rest_count = nargs - named;
+        ret->context = kwnames == NULL ? NULL : args[nargs];
+        return 0;
+    }
+    return KevCall_ParseSlow(function, names, named, args, nargs, kwnames,
+                             ret);
+}
+
+#endif

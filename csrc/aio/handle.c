@@ -1,0 +1,654 @@
+/*
+ * handle.c - Handle and TimerHandle: made, run, cancelled, freed.
+ *
+ * A handle lives for a moment and there is one per callback, so it is kept
+ * cheap: a single argument is stored without a tuple, and the memory of dead
+ * handles is kept for the next ones (off under free threading and sanitizers).
+ */
+#include "aio/handle.h"
+
+#include "aio/compat.h"
+#include "aio/loop.h"
+
+#if defined(Py_GIL_DISABLED) || defined(KEV_NO_FREELIST)
+#define FREELIST_MAX 0
+#else
+#define FREELIST_MAX 256
+#endif
+
+/* ---- birth ------------------------------------------------------------ */
+
+static HandleObject *
+handle_alloc(ModState *state)
+{
+    struct handle_freelist *list = &state->aio.handles;
+    HandleObject *self = list->first;
+    if (self != NULL) {
+        list->first = (HandleObject *)self->callback;
+        list->count--;
+        (void)PyObject_Init((PyObject *)self,
+                            (PyTypeObject *)state->handle_type);
+        return self;
+    }
+    return PyObject_GC_New(HandleObject, (PyTypeObject *)state->handle_type);
+}
+
+/* The stack where a handle is made, as debug mode keeps it.  New reference. */
+static PyObject *
+capture_source(ModState *state)
+{
+    PyObject *frame = PyObject_CallNoArgs(state->getframe);
+    if (frame == NULL) {
+        return NULL;
+    }
+    PyObject *stack = PyObject_CallOneArg(state->extract_stack, frame);
+    Py_DECREF(frame);
+    return stack;
+}
+
+/* What both kinds need before memory is taken: nothing to undo later. */
+struct handle_parts {
+    PyObject *args;      // strong or NULL
+    PyObject *arg;       // strong or NULL
+    PyObject *context;   // strong
+    PyObject *source;    // strong: a list or None
+};
+
+static int
+parts_make(ModState *state, LoopObject *loop, PyObject *const *args,
+           Py_ssize_t nargs, PyObject *context, struct handle_parts *parts)
+{
+    parts->args = NULL;
+    parts->arg = NULL;
+    if (context == NULL || context == Py_None) {
+        parts->context = PyContext_CopyCurrent();
+        if (parts->context == NULL) {
+            return -1;
+        }
+    }
+    else {
+        parts->context = Py_NewRef(context);
+    }
+    if (nargs == 1) {
+        parts->arg = Py_NewRef(args[0]);
+    }
+    else if (nargs > 1) {
+        parts->args = PyTuple_New(nargs);
+        if (parts->args == NULL) {
+            Py_DECREF(parts->context);
+            return -1;
+        }
+        for (Py_ssize_t i = 0; i < nargs; i++) {
+            PyTuple_SET_ITEM(parts->args, i, Py_NewRef(args[i]));
+        }
+    }
+    parts->source = loop->debug ? capture_source(state) : Py_NewRef(Py_None);
+    if (parts->source == NULL) {
+        Py_DECREF(parts->context);
+        Py_XDECREF(parts->arg);
+        Py_XDECREF(parts->args);
+        return -1;
+    }
+    return 0;
+}
+
+static void
+parts_drop(struct handle_parts *parts)
+{
+    Py_DECREF(parts->context);
+    Py_XDECREF(parts->arg);
+    Py_XDECREF(parts->args);
+    Py_DECREF(parts->source);
+}
+
+/* Moves the parts into the slots that both kinds have. */
+static inline void
+parts_commit(HandleObject *self, const struct handle_parts *parts,
+             PyObject *callback, LoopObject *loop)
+{
+    self->args = parts->args;
+    self->callback = Py_NewRef(callback);
+    self->cancelled = Py_NewRef(Py_False);
+    self->context = parts->context;
+    self->loop = Py_NewRef((PyObject *)loop);
+    self->repr = Py_NewRef(Py_None);
+    self->source_traceback = parts->source;
+    self->weakrefs = NULL;
+}
+
+PyObject *
+KevHandle_New(ModState *state, LoopObject *loop, PyObject *callback,
+              PyObject *const *args, Py_ssize_t nargs, PyObject *context)
+{
+    struct handle_parts parts;
+    if (parts_make(state, loop, args, nargs, context, &parts) < 0) {
+        return NULL;
+    }
+    HandleObject *self = handle_alloc(state);
+    if (self == NULL) {
+        parts_drop(&parts);
+        return NULL;
+    }
+    parts_commit(self, &parts, callback, loop);
+    self->arg = parts.arg;
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+PyObject *
+KevTimer_New(ModState *state, LoopObject *loop, PyObject *when,
+             int64_t deadline_ns, PyObject *callback, PyObject *const *args,
+             Py_ssize_t nargs, PyObject *context)
+{
+    struct handle_parts parts;
+    if (parts_make(state, loop, args, nargs, context, &parts) < 0) {
+        return NULL;
+    }
+    TimerObject *self = PyObject_GC_New(TimerObject,
+                                        (PyTypeObject *)state->timer_type);
+    if (self == NULL) {
+        parts_drop(&parts);
+        return NULL;
+    }
+    parts_commit((HandleObject *)self, &parts, callback, loop);
+    self->arg = parts.arg;
+    self->scheduled = Py_NewRef(Py_False);
+    self->when = Py_NewRef(when);
+    self->deadline_ns = deadline_ns;
+    self->sequence = 0;
+    self->place = -1;
+    PyObject_GC_Track(self);
+    return (PyObject *)self;
+}
+
+/* ---- what it may be asked ---------------------------------------------- */
+
+static inline PyObject **
+handle_arg_slot(PyObject *self, ModState *state)
+{
+    return Py_IS_TYPE(self, (PyTypeObject *)state->timer_type)
+        ? &((TimerObject *)self)->arg : &((HandleObject *)self)->arg;
+}
+
+/* The two types cannot be subclassed, so the size tells them apart without
+   the module's state. */
+static inline PyObject **
+handle_arg_slot_by_size(PyObject *self)
+{
+    return Py_TYPE(self)->tp_basicsize == (Py_ssize_t)sizeof(TimerObject)
+        ? &((TimerObject *)self)->arg : &((HandleObject *)self)->arg;
+}
+
+static PyObject *
+handle_get_args(PyObject *op, void *Py_UNUSED(closure))
+{
+    HandleObject *self = (HandleObject *)op;
+    PyObject *arg = *handle_arg_slot_by_size(op);
+    if (self->args != NULL) {
+        return Py_NewRef(self->args);
+    }
+    if (arg != NULL) {
+        return PyTuple_Pack(1, arg);
+    }
+    if (self->callback == Py_None) {
+        return Py_NewRef(Py_None);
+    }
+    return PyTuple_New(0);
+}
+
+static int
+handle_set_args(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    HandleObject *self = (HandleObject *)op;
+    if (value != NULL && value != Py_None && !PyTuple_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "_args must be a tuple or None");
+        return -1;
+    }
+    Py_CLEAR(*handle_arg_slot_by_size(op));
+    Py_XSETREF(self->args,
+               value == NULL || value == Py_None ? NULL : Py_NewRef(value));
+    return 0;
+}
+
+/* Drops callback and arguments; the handle will not run. */
+static void
+handle_disarm(PyObject *op)
+{
+    HandleObject *self = (HandleObject *)op;
+    Py_SETREF(self->cancelled, Py_NewRef(Py_True));
+    Py_CLEAR(*handle_arg_slot_by_size(op));
+    Py_CLEAR(self->args);
+    Py_SETREF(self->callback, Py_NewRef(Py_None));
+}
+
+static LoopObject *
+handle_loop(PyObject *op, ModState *state)
+{
+    PyObject *loop = ((HandleObject *)op)->loop;
+    if (loop != NULL
+        && PyObject_TypeCheck(loop, (PyTypeObject *)state->loop_type)) {
+        return (LoopObject *)loop;
+    }
+    return NULL;
+}
+
+static int
+handle_cancel_impl(ModState *state, PyObject *op)
+{
+    HandleObject *self = (HandleObject *)op;
+    if (self->cancelled == Py_True) {
+        return 0;
+    }
+    LoopObject *loop = handle_loop(op, state);
+    if (loop != NULL && loop->debug) {
+        /* Callback and arguments go, the words about them stay. */
+        PyObject *text = PyObject_Repr(op);
+        if (text == NULL) {
+            return -1;
+        }
+        Py_XSETREF(self->repr, text);
+    }
+    if (loop != NULL && Py_IS_TYPE(op, (PyTypeObject *)state->timer_type)) {
+        KevLoop_TimerCancelled(loop, (TimerObject *)op);
+    }
+    handle_disarm(op);
+    return 0;
+}
+
+static PyObject *
+handle_cancel(PyObject *self, PyTypeObject *cls, PyObject *const *args,
+              Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (nargs != 0 || kwnames != NULL) {
+        PyErr_SetString(PyExc_TypeError, "cancel() takes no arguments");
+        return NULL;
+    }
+    ModState *state = PyType_GetModuleState(cls);
+    if (state == NULL || handle_cancel_impl(state, self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+int
+KevHandle_Cancel(ModState *state, PyObject *handle)
+{
+    if (Py_IS_TYPE(handle, (PyTypeObject *)state->handle_type)
+        || Py_IS_TYPE(handle, (PyTypeObject *)state->timer_type)) {
+        return handle_cancel_impl(state, handle);
+    }
+    PyObject *res = PyObject_CallMethodNoArgs(handle, state->str_cancel);
+    Py_XDECREF(res);
+    return res == NULL ? -1 : 0;
+}
+
+static PyObject *
+handle_cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return Py_NewRef(((HandleObject *)self)->cancelled);
+}
+
+/* ---- running ----------------------------------------------------------- */
+
+/* The callback's result in the handle's context.  New reference or NULL. */
+static PyObject *
+call_in_context(ModState *state, HandleObject *self, PyObject *arg)
+{
+    PyObject *stack[2] = {NULL, arg};  /* [0]: room for a bound self */
+    PyObject *args = self->args;       // borrowed: the caller holds it
+    PyObject *const *items;
+    size_t nargs;
+
+    if (args != NULL && PyTuple_Check(args)) {
+        items = &PyTuple_GET_ITEM(args, 0);
+        nargs = (size_t)PyTuple_GET_SIZE(args);
+    }
+    else {
+        items = stack + 1;
+        nargs = arg != NULL ? (1 | PY_VECTORCALL_ARGUMENTS_OFFSET) : 0;
+    }
+    if (!PyContext_CheckExact(self->context)) {
+        /* A stranger's context: whatever it is, it has run(). */
+        PyObject *run = PyObject_GetAttr(self->context, state->str_run);
+        if (run == NULL) {
+            return NULL;
+        }
+        PyObject *all = PyTuple_New((Py_ssize_t)PyVectorcall_NARGS(nargs)
+                                    + 1);
+        PyObject *res = NULL;
+        if (all != NULL) {
+            PyTuple_SET_ITEM(all, 0, Py_NewRef(self->callback));
+            for (Py_ssize_t i = 1; i < PyTuple_GET_SIZE(all); i++) {
+                PyTuple_SET_ITEM(all, i, Py_NewRef(items[i - 1]));
+            }
+            res = PyObject_CallObject(run, all);
+            Py_DECREF(all);
+        }
+        Py_DECREF(run);
+        return res;
+    }
+    if (PyContext_Enter(self->context) < 0) {
+        return NULL;
+    }
+    PyObject *res = PyObject_Vectorcall(self->callback, items, nargs, NULL);
+    if (PyContext_Exit(self->context) < 0) {
+        Py_CLEAR(res);
+    }
+    return res;
+}
+
+/* The exception that a callback raised goes to the loop's handler, or on. */
+static int
+callback_raised(ModState *state, LoopObject *loop, PyObject *handle)
+{
+    if (PyErr_ExceptionMatches(PyExc_SystemExit)
+        || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+        return -1;
+    }
+    PyObject *exc = KevErr_GetRaised();
+    PyObject *res = PyObject_CallMethodObjArgs(
+        (PyObject *)loop, state->str_callback_failed, handle, exc, NULL);
+    Py_DECREF(exc);
+    Py_XDECREF(res);
+    return res == NULL ? -1 : 0;
+}
+
+/* A handle of ours: held by the caller, and not cancelled. */
+static int
+run_own(ModState *state, LoopObject *loop, HandleObject *self)
+{
+    /* The callback may cancel its own handle: hold what is in use. */
+    PyObject *arg = Py_XNewRef(*handle_arg_slot((PyObject *)self, state));
+    PyObject *args = Py_XNewRef(self->args);
+    PyObject *context = Py_NewRef(self->context);
+    PyObject *callback = Py_NewRef(self->callback);
+
+    PyObject *res = call_in_context(state, self, arg);
+    int r = 0;
+    if (res == NULL) {
+        r = callback_raised(state, loop, (PyObject *)self);
+    }
+    else {
+        Py_DECREF(res);
+    }
+    Py_DECREF(callback);
+    Py_DECREF(context);
+    Py_XDECREF(args);
+    Py_XDECREF(arg);
+    return r;
+}
+
+static int
+run_foreign(ModState *state, PyObject *handle)
+{
+    PyObject *flag = PyObject_GetAttr(handle, state->str_underscore_cancelled);
+    if (flag == NULL) {
+        return -1;
+    }
+    int cancelled = PyObject_IsTrue(flag);
+    Py_DECREF(flag);
+    if (cancelled != 0) {
+        return cancelled < 0 ? -1 : 0;
+    }
+    PyObject *res = PyObject_CallMethodNoArgs(handle,
+                                              state->str_underscore_run);
+    Py_XDECREF(res);
+    return res == NULL ? -1 : 0;
+}
+
+int
+KevHandle_Run(ModState *state, LoopObject *loop, PyObject *handle)
+{
+    if (loop->debug) {
+        /* Timed and reported by the Python half. */
+        PyObject *res = PyObject_CallMethodOneArg(
+            (PyObject *)loop, state->str_run_handle_debug, handle);
+        Py_XDECREF(res);
+        return res == NULL ? -1 : 0;
+    }
+    if (Py_IS_TYPE(handle, (PyTypeObject *)state->handle_type)
+        || Py_IS_TYPE(handle, (PyTypeObject *)state->timer_type)) {
+        if (((HandleObject *)handle)->cancelled == Py_True) {
+            return 0;
+        }
+        return run_own(state, loop, (HandleObject *)handle);
+    }
+    return run_foreign(state, handle);
+}
+
+/* ---- life and death ----------------------------------------------------- */
+
+static int
+handle_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    HandleObject *self = (HandleObject *)op;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->args);
+    Py_VISIT(self->callback);
+    Py_VISIT(self->context);
+    Py_VISIT(self->loop);
+    Py_VISIT(self->repr);
+    Py_VISIT(self->source_traceback);
+    Py_VISIT(*handle_arg_slot_by_size(op));
+    if (Py_TYPE(op)->tp_basicsize == (Py_ssize_t)sizeof(TimerObject)) {
+        Py_VISIT(((TimerObject *)op)->when);
+    }
+    return 0;
+}
+
+static int
+handle_clear(PyObject *op)
+{
+    HandleObject *self = (HandleObject *)op;
+    Py_CLEAR(self->args);
+    Py_CLEAR(*handle_arg_slot_by_size(op));
+    /* The runner may still meet the handle: keep it whole, but inert. */
+    Py_XSETREF(self->callback, Py_NewRef(Py_None));
+    Py_XSETREF(self->cancelled, Py_NewRef(Py_True));
+    Py_CLEAR(self->loop);
+    Py_CLEAR(self->repr);
+    Py_CLEAR(self->source_traceback);
+    return 0;
+}
+
+static void
+handle_release_slots(HandleObject *self)
+{
+    if (self->weakrefs != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    Py_XDECREF(self->args);
+    Py_XDECREF(self->callback);
+    Py_XDECREF(self->cancelled);
+    Py_XDECREF(self->context);
+    Py_XDECREF(self->loop);
+    Py_XDECREF(self->repr);
+    Py_XDECREF(self->source_traceback);
+}
+
+static void
+handle_dealloc(PyObject *op)
+{
+    HandleObject *self = (HandleObject *)op;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    handle_release_slots(self);
+    Py_XDECREF(self->arg);
+    ModState *state = FREELIST_MAX > 0 ? PyType_GetModuleState(type) : NULL;
+    if (state != NULL && state->aio.handles.count < FREELIST_MAX) {
+        self->callback = (PyObject *)state->aio.handles.first;
+        state->aio.handles.first = self;
+        state->aio.handles.count++;
+    }
+    else {
+        PyObject_GC_Del(self);
+    }
+    Py_DECREF(type);
+}
+
+static void
+timer_dealloc(PyObject *op)
+{
+    TimerObject *self = (TimerObject *)op;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    handle_release_slots((HandleObject *)self);
+    Py_XDECREF(self->arg);
+    Py_XDECREF(self->scheduled);
+    Py_XDECREF(self->when);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+void
+KevHandle_FreelistClear(ModState *state)
+{
+    struct handle_freelist *list = &state->aio.handles;
+    while (list->first != NULL) {
+        HandleObject *self = list->first;
+        list->first = (HandleObject *)self->callback;
+        PyObject_GC_Del(self);
+    }
+    list->count = 0;
+}
+
+/* ---- the types ---------------------------------------------------------- */
+
+PyDoc_STRVAR(cancel_doc,
+"cancel($self)\n--\n\n"
+"Do not run the callback; callback and arguments are let go at once.");
+PyDoc_STRVAR(cancelled_doc,
+"cancelled($self)\n--\n\n"
+"True if cancel() was called.");
+
+static PyMethodDef handle_methods[] = {
+    {"cancel", (PyCFunction)(void (*)(void))handle_cancel,
+     METH_METHOD | METH_FASTCALL | METH_KEYWORDS, cancel_doc},
+    {"cancelled", handle_cancelled, METH_NOARGS, cancelled_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef handle_getset[] = {
+    {"_args", handle_get_args, handle_set_args, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+#define HANDLE_FLAGS                                                      \
+    (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE    \
+     | Py_TPFLAGS_DISALLOW_INSTANTIATION)
+
+static PyType_Slot handle_slots[] = {
+    {Py_tp_doc, "A callback that call_soon() queued."},
+    {Py_tp_methods, handle_methods},
+    {Py_tp_getset, handle_getset},
+    {Py_tp_traverse, handle_traverse},
+    {Py_tp_clear, handle_clear},
+    {Py_tp_dealloc, handle_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec handle_spec = {
+    .name = "kevent._core.Handle",
+    .basicsize = sizeof(HandleObject),
+    .flags = HANDLE_FLAGS,
+    .slots = handle_slots,
+};
+
+static PyType_Slot timer_slots[] = {
+    {Py_tp_doc, "A callback that call_later() or call_at() scheduled."},
+    {Py_tp_methods, handle_methods},
+    {Py_tp_getset, handle_getset},
+    {Py_tp_traverse, handle_traverse},
+    {Py_tp_clear, handle_clear},
+    {Py_tp_dealloc, timer_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec timer_spec = {
+    .name = "kevent._core.TimerHandle",
+    .basicsize = sizeof(TimerObject),
+    .flags = HANDLE_FLAGS,
+    .slots = timer_slots,
+};
+
+/* Does asyncio's class keep this name where our struct has it? */
+static int
+check_slot(PyObject *base, const char *name, size_t offset)
+{
+    PyObject *descr = PyObject_GetAttrString(base, name);
+    if (descr == NULL) {
+        return -1;
+    }
+    int fits = Py_IS_TYPE(descr, &PyMemberDescr_Type)
+        && (size_t)((PyMemberDescrObject *)descr)->d_member->offset
+            == offset;
+    Py_DECREF(descr);
+    if (!fits) {
+        PyErr_Format(PyExc_ImportError,
+                     "kevent does not know this asyncio: the slot %s of %R "
+                     "is not where it was", name, base);
+        return -1;
+    }
+    return 0;
+}
+
+static int
+check_layout(PyObject *handle, PyObject *timer)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+    } slots[] = {
+        {"_args", offsetof(HandleObject, args)},
+        {"_callback", offsetof(HandleObject, callback)},
+        {"_cancelled", offsetof(HandleObject, cancelled)},
+        {"_context", offsetof(HandleObject, context)},
+        {"_loop", offsetof(HandleObject, loop)},
+        {"_repr", offsetof(HandleObject, repr)},
+        {"_source_traceback", offsetof(HandleObject, source_traceback)},
+    };
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(slots); i++) {
+        if (check_slot(handle, slots[i].name, slots[i].offset) < 0) {
+            return -1;
+        }
+    }
+    if (check_slot(timer, "_scheduled", offsetof(TimerObject, scheduled)) < 0
+        || check_slot(timer, "_when", offsetof(TimerObject, when)) < 0) {
+        return -1;
+    }
+    if (((PyTypeObject *)handle)->tp_weaklistoffset
+            != (Py_ssize_t)offsetof(HandleObject, weakrefs)
+        || ((PyTypeObject *)handle)->tp_basicsize
+            != (Py_ssize_t)offsetof(HandleObject, arg)
+        || ((PyTypeObject *)timer)->tp_basicsize
+            != (Py_ssize_t)offsetof(TimerObject, arg)) {
+        PyErr_SetString(PyExc_ImportError,
+                        "kevent does not know this asyncio: its handles "
+                        "have another size");
+        return -1;
+    }
+    return 0;
+}
+
+int
+KevHandle_Setup(PyObject *module, ModState *state)
+{
+    PyObject *events = PyImport_ImportModule("asyncio.events");
+    if (events == NULL) {
+        return -1;
+    }
+    int r = -1;
+    PyObject *handle = PyObject_GetAttrString(events, "Handle");
+    PyObject *timer = PyObject_GetAttrString(events, "TimerHandle");
+    if (handle != NULL && timer != NULL && check_layout(handle, timer) == 0
+        && KevModule_AddType(module, &handle_spec, handle,
+                             &state->handle_type, 1) == 0
+        && KevModule_AddType(module, &timer_spec, timer,
+                             &state->timer_type, 1) == 0) {
+        r = 0;
+    }
+    Py_XDECREF(handle);
+    Py_XDECREF(timer);
+    Py_DECREF(events);
+    return r;
+}

@@ -1,0 +1,69 @@
+/*
+ * handle.h - Handle and TimerHandle.
+ *
+ * Both are real subclasses of asyncio's classes, so that isinstance, repr and
+ * every inherited method of the running version hold.  Their first words are
+ * the slots that asyncio's class statements lay out (sorted by name, then the
+ * weak reference list); the module checks that at import and refuses to load
+ * on an asyncio that is laid out differently.
+ */
+#ifndef KEV_AIO_HANDLE_H
+#define KEV_AIO_HANDLE_H
+
+#include "mod/state.h"
+
+struct LoopObject;
+
+#define HANDLE_SLOTS                                                      \
+    PyObject_HEAD                                                         \
+    PyObject *args;       /* tuple, or NULL: no argument, or one in arg */ \
+    PyObject *callback;   /* None once cancelled */                       \
+    PyObject *cancelled;  /* True or False */                             \
+    PyObject *context;                                                    \
+    PyObject *loop;                                                       \
+    PyObject *repr;                                                       \
+    PyObject *source_traceback;                                           \
+    PyObject *weakrefs;
+
+typedef struct HandleObject {
+    HANDLE_SLOTS
+    PyObject *arg;        /* the only argument; NULL if args is set */
+} HandleObject;
+
+typedef struct TimerObject {
+    HANDLE_SLOTS
+    PyObject *scheduled;  /* asyncio.TimerHandle's slots */
+    PyObject *when;
+    PyObject *arg;
+    int64_t deadline_ns;
+    uint64_t sequence;    /* equal deadlines fire in the order made */
+    Py_ssize_t place;     /* index in the loop's heap; -1: not in it */
+} TimerObject;
+
+/*
+ * New references, or NULL with an exception.  args are borrowed; context is
+ * borrowed and may be NULL (or None): a copy of the current one.
+ */
+PyObject *KevHandle_New(ModState *state, struct LoopObject *loop,
+                        PyObject *callback, PyObject *const *args,
+                        Py_ssize_t nargs, PyObject *context);
+PyObject *KevTimer_New(ModState *state, struct LoopObject *loop,
+                       PyObject *when, int64_t deadline_ns,
+                       PyObject *callback, PyObject *const *args,
+                       Py_ssize_t nargs, PyObject *context);
+
+/*
+ * Run a handle of any kind (ours, asyncio's, a stranger's with _run) unless
+ * it is cancelled.  0; -1 with an exception that must end the pass: what a
+ * callback raises is reported to the loop, SystemExit and KeyboardInterrupt
+ * come through.
+ */
+int KevHandle_Run(ModState *state, struct LoopObject *loop, PyObject *handle);
+
+/* Cancel a handle of any kind.  0 or -1 with an exception. */
+int KevHandle_Cancel(ModState *state, PyObject *handle);
+
+int KevHandle_Setup(PyObject *module, ModState *state);
+void KevHandle_FreelistClear(ModState *state);
+
+#endif

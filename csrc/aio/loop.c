@@ -1,0 +1,801 @@
+/*
+ * loop.c - the Loop type: what a program calls to queue work.
+ *
+ * kevent.EventLoop derives from this type and from asyncio's own loop: what
+ * runs per callback is here, what runs once is inherited.  State that both
+ * halves use (_stopping, _debug, _ready, ...) lives here and is handed to the
+ * Python half by descriptors under asyncio's names.
+ */
+#include "aio/loop.h"
+
+#include <math.h>
+#include <time.h>
+
+#include "aio/callargs.h"
+#include "aio/compat.h"
+#include "mod/errors.h"
+
+#define NS_PER_S 1000000000
+
+/* ---- time --------------------------------------------------------------- */
+
+int64_t
+KevLoop_Now(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);  /* cannot fail on Linux */
+    return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+/* The first nanosecond at which `now >= seconds` holds as floats. */
+static int64_t
+deadline_of(double seconds)
+{
+    if (!(seconds > 0)) {
+        return 0;  /* in the past, or not a number: due at once */
+    }
+    double ns = ceil(seconds * 1e9);
+    if (ns >= 9.2e18) {
+        return INT64_MAX;
+    }
+    int64_t deadline = (int64_t)ns;
+    if ((double)deadline / 1e9 < seconds) {
+        deadline++;
+    }
+    return deadline;
+}
+
+int
+KevLoop_TimeNs(LoopObject *self, int64_t *ret_ns)
+{
+    if (!self->time_patched) {
+        *ret_ns = KevLoop_Now();
+        return 0;
+    }
+    PyObject *now = PyObject_CallMethodNoArgs((PyObject *)self,
+                                              self->state->str_time);
+    if (now == NULL) {
+        return -1;
+    }
+    double seconds = PyFloat_AsDouble(now);
+    Py_DECREF(now);
+    if (seconds == -1.0 && PyErr_Occurred()) {
+        return -1;
+    }
+    *ret_ns = deadline_of(seconds);
+    return 0;
+}
+
+static PyObject *
+loop_time(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyFloat_FromDouble((double)KevLoop_Now() / 1e9);
+}
+
+/* ---- queueing ------------------------------------------------------------ */
+
+int
+KevLoop_CheckOpen(LoopObject *self)
+{
+    if (self->closed) {
+        PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
+        return -1;
+    }
+    return 0;
+}
+
+int
+KevLoop_DebugCheck(LoopObject *self, PyObject *callback, const char *method)
+{
+    ModState *state = self->state;
+    PyObject *res = PyObject_CallMethodNoArgs((PyObject *)self,
+                                              state->str_check_thread);
+    if (res == NULL) {
+        return -1;
+    }
+    Py_DECREF(res);
+    PyObject *name = PyUnicode_FromString(method);
+    if (name == NULL) {
+        return -1;
+    }
+    res = PyObject_CallMethodObjArgs(
+        (PyObject *)self, state->str_check_callback, callback, name, NULL);
+    Py_DECREF(name);
+    Py_XDECREF(res);
+    return res == NULL ? -1 : 0;
+}
+
+PyObject *
+KevLoop_CallSoon(LoopObject *self, PyObject *callback, PyObject *const *args,
+                 Py_ssize_t nargs, PyObject *context)
+{
+    PyObject *handle = KevHandle_New(self->state, self, callback, args,
+                                     nargs, context);
+    if (handle != NULL && KevReady_Push(self->ready, handle) < 0) {
+        Py_CLEAR(handle);
+    }
+    return handle;
+}
+
+static const char *const soon_names[] = {"callback"};
+static const char *const later_names[] = {"delay", "callback"};
+static const char *const at_names[] = {"when", "callback"};
+
+static PyObject *
+loop_call_soon(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+               PyObject *kwnames)
+{
+    LoopObject *self = (LoopObject *)op;
+    struct call_args call;
+    if (KevCall_Parse(self->state, "call_soon", soon_names, 1, args, nargs,
+                      kwnames, &call) < 0
+        || KevLoop_CheckOpen(self) < 0
+        || (self->debug
+            && KevLoop_DebugCheck(self, call.named[0], "call_soon") < 0)) {
+        return NULL;
+    }
+    return KevLoop_CallSoon(self, call.named[0], call.rest, call.rest_count,
+                            call.context);
+}
+
+static PyObject *
+schedule(LoopObject *self, PyObject *when, const struct call_args *call)
+{
+    double seconds = PyFloat_AsDouble(when);
+    if (seconds == -1.0 && PyErr_Occurred()) {
+        return NULL;
+    }
+    PyObject *timer = KevTimer_New(self->state, self, when,
+                                   deadline_of(seconds), call->named[1],
+                                   call->rest, call->rest_count,
+                                   call->context);
+    if (timer != NULL
+        && KevTimers_Push(&self->timers, (TimerObject *)timer) < 0) {
+        Py_CLEAR(timer);
+    }
+    return timer;
+}
+
+/* self.time() + delay, exactly as asyncio computes it.  New reference. */
+static PyObject *
+time_after(LoopObject *self, PyObject *delay)
+{
+    PyObject *now = self->time_patched
+        ? PyObject_CallMethodNoArgs((PyObject *)self, self->state->str_time)
+        : loop_time((PyObject *)self, NULL);
+    if (now == NULL) {
+        return NULL;
+    }
+    PyObject *when = PyNumber_Add(now, delay);
+    Py_DECREF(now);
+    return when;
+}
+
+static PyObject *
+loop_call_later(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                PyObject *kwnames)
+{
+    LoopObject *self = (LoopObject *)op;
+    struct call_args call;
+    if (KevCall_Parse(self->state, "call_later", later_names, 2, args, nargs,
+                      kwnames, &call) < 0) {
+        return NULL;
+    }
+    if (call.named[0] == Py_None) {
+        PyErr_SetString(PyExc_TypeError, "delay must not be None");
+        return NULL;
+    }
+    PyObject *when = time_after(self, call.named[0]);
+    if (when == NULL) {
+        return NULL;
+    }
+    PyObject *timer = NULL;
+    if (KevLoop_CheckOpen(self) == 0
+        && (!self->debug
+            || KevLoop_DebugCheck(self, call.named[1], "call_at") == 0)) {
+        timer = schedule(self, when, &call);
+    }
+    Py_DECREF(when);
+    return timer;
+}
+
+static PyObject *
+loop_call_at(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+             PyObject *kwnames)
+{
+    LoopObject *self = (LoopObject *)op;
+    struct call_args call;
+    if (KevCall_Parse(self->state, "call_at", at_names, 2, args, nargs,
+                      kwnames, &call) < 0) {
+        return NULL;
+    }
+    if (call.named[0] == Py_None) {
+        PyErr_SetString(PyExc_TypeError, "when cannot be None");
+        return NULL;
+    }
+    if (KevLoop_CheckOpen(self) < 0
+        || (self->debug
+            && KevLoop_DebugCheck(self, call.named[1], "call_at") < 0)) {
+        return NULL;
+    }
+    return schedule(self, call.named[0], &call);
+}
+
+void
+KevLoop_TimerCancelled(LoopObject *self, TimerObject *timer)
+{
+    Py_ssize_t place = timer->place;
+    if (place >= 0 && place < self->timers.count
+        && self->timers.nodes[place].timer == timer) {
+        Py_DECREF(KevTimers_Remove(&self->timers, timer));
+    }
+}
+
+void
+KevLoop_Wake(LoopObject *self)
+{
+    if (self->asleep && self->queue != NULL) {
+        self->asleep = 0;
+        (void)kev_queue_knock(self->queue);
+    }
+}
+
+static PyObject *
+loop_call_soon_threadsafe(PyObject *op, PyObject *const *args,
+                          Py_ssize_t nargs, PyObject *kwnames)
+{
+    LoopObject *self = (LoopObject *)op;
+    ModState *state = self->state;
+    struct call_args call;
+    if (KevCall_Parse(state, "call_soon_threadsafe", soon_names, 1, args,
+                      nargs, kwnames, &call) < 0
+        || KevLoop_CheckOpen(self) < 0) {
+        return NULL;
+    }
+    if (self->debug) {
+        PyObject *res = PyObject_CallMethod(
+            op, "_check_callback", "Os", call.named[0],
+            "call_soon_threadsafe");
+        if (res == NULL) {
+            return NULL;
+        }
+        Py_DECREF(res);
+    }
+    PyObject *handle;
+    if (state->thread_safe_handle != Py_None) {
+        /* 3.14: a handle whose cancel() waits for a callback that runs. */
+        PyObject *rest = PyTuple_New(call.rest_count);
+        if (rest == NULL) {
+            return NULL;
+        }
+        for (Py_ssize_t i = 0; i < call.rest_count; i++) {
+            PyTuple_SET_ITEM(rest, i, Py_NewRef(call.rest[i]));
+        }
+        handle = PyObject_CallFunctionObjArgs(
+            state->thread_safe_handle, call.named[0], rest, op,
+            call.context == NULL ? Py_None : call.context, NULL);
+        Py_DECREF(rest);
+    }
+    else {
+        handle = KevHandle_New(state, self, call.named[0], call.rest,
+                               call.rest_count, call.context);
+    }
+    if (handle == NULL) {
+        return NULL;
+    }
+    /* The interpreter lock is held: the queue is whole, and the loop's
+       thread is not in the middle of it. */
+    if (KevReady_Push(self->ready, handle) < 0) {
+        Py_DECREF(handle);
+        return NULL;
+    }
+    KevLoop_Wake(self);
+    return handle;
+}
+
+static PyObject *
+loop_write_to_self(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    KevLoop_Wake((LoopObject *)op);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+loop_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    ((LoopObject *)op)->stopping = 1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    if (KevLoop_RunOnce((LoopObject *)op) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+loop_run(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    if (KevLoop_Run((LoopObject *)op) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+loop_is_running(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(((LoopObject *)op)->thread_id != 0);
+}
+
+static PyObject *
+loop_is_closed(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(((LoopObject *)op)->closed);
+}
+
+static PyObject *
+loop_get_debug(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(((LoopObject *)op)->debug);
+}
+
+static PyObject *
+loop_check_closed(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    if (KevLoop_CheckOpen((LoopObject *)op) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- life ----------------------------------------------------------------- */
+
+static void
+release_kernel(LoopObject *self)
+{
+    struct kev_queue *queue = self->queue;
+    self->queue = NULL;
+    if (queue != NULL) {
+        kevent_close(queue);
+    }
+    PyMem_Free(self->ring);
+    self->ring = NULL;
+    PyMem_Free(self->receive_buffer);
+    self->receive_buffer = NULL;
+}
+
+static PyObject *
+loop_release(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    if (self->thread_id != 0) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "Cannot close a running event loop");
+        return NULL;
+    }
+    self->closed = 1;
+    KevTimers_Clear(&self->timers);
+    KevReady_Clear(self->ready);
+    KevReady_Clear(self->due);
+    KevReady_Clear(self->again);
+    KevLoop_FdsClear(self);
+    release_kernel(self);
+    Py_RETURN_NONE;
+}
+
+static int
+open_queue(LoopObject *self)
+{
+    int r = kevent_open(&self->queue, KEVENT_OPEN_OWNED);
+    if (r < 0) {
+        KevErr_Set(-r, "kevent_open");
+        return -1;
+    }
+    self->ring = PyMem_Malloc(KEVENT_RING_SIZE(LOOP_RING_NUM));
+    if (self->ring == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    r = kevent_ring_init(self->queue, self->ring, LOOP_RING_NUM);
+    if (r < 0) {
+        KevErr_Set(-r, "kevent_ring_init");
+        return -1;
+    }
+    struct ukevent knock = {
+        .id.raw_u64 = KEV_KNOCK_ID,
+        .type = KEVENT_UNOTIFY,
+        .event = 1,
+        .req_flags = KEVENT_REQ_ET | KEVENT_REQ_ALWAYS_QUEUE,
+    };
+    r = kevent_ctl(self->queue, KEVENT_CTL_ADD, 1, &knock);
+    if (r != 0) {
+        KevErr_Set(-(r < 0 ? r : (int)knock.ret_data[1]), "kevent_ctl");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
+         PyObject *Py_UNUSED(kwds))
+{
+    ModState *state = KevState_OfType(type);
+    if (state == NULL) {
+        return NULL;
+    }
+    LoopObject *self = (LoopObject *)type->tp_alloc(type, 0);  /* zeroed */
+    if (self == NULL) {
+        return NULL;
+    }
+    self->state = state;
+    self->closed = 1;  /* until it is whole */
+    self->ready = KevReady_New(state);
+    self->due = KevReady_New(state);
+    self->again = KevReady_New(state);
+    if (self->ready == NULL || self->due == NULL || self->again == NULL
+        || open_queue(self) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->closed = 0;
+    return (PyObject *)self;
+}
+
+static int
+loop_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    LoopObject *self = (LoopObject *)op;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->ready);
+    Py_VISIT(self->due);
+    Py_VISIT(self->again);
+    Py_VISIT(self->transports);
+    Py_VISIT(self->transports_data);
+    for (Py_ssize_t i = 0; i < self->timers.count; i++) {
+        Py_VISIT(self->timers.nodes[i].timer);
+    }
+    for (int fd = 0; fd < self->fds_count; fd++) {
+        struct loop_fd *row = &self->fds[fd];
+        if (row->owner == FD_CALLBACKS) {
+            Py_VISIT(row->reader);
+            Py_VISIT(row->writer);
+        }
+        else if (row->owner == FD_STREAM) {
+            Py_VISIT((PyObject *)row->stream);
+        }
+    }
+    return 0;
+}
+
+static int
+loop_clear(PyObject *op)
+{
+    LoopObject *self = (LoopObject *)op;
+    KevTimers_Clear(&self->timers);
+    if (self->ready != NULL) {
+        KevReady_Clear(self->ready);
+    }
+    if (self->due != NULL) {
+        KevReady_Clear(self->due);
+    }
+    if (self->again != NULL) {
+        KevReady_Clear(self->again);
+    }
+    KevLoop_FdsClear(self);
+    Py_CLEAR(self->transports);
+    Py_CLEAR(self->transports_data);
+    return 0;
+}
+
+static void
+loop_dealloc(PyObject *op)
+{
+    LoopObject *self = (LoopObject *)op;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    (void)loop_clear(op);
+    release_kernel(self);
+    PyMem_Free(self->fds);
+    Py_CLEAR(self->ready);
+    Py_CLEAR(self->due);
+    Py_CLEAR(self->again);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+/* ---- attributes that both halves use --------------------------------------- */
+
+static int
+loop_has_own(LoopObject *self, PyObject *name, const char *method)
+{
+    /* Is self.<name> still the method of this type? */
+    PyObject *found = PyObject_GetAttr((PyObject *)self, name);
+    if (found == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    PyObject *ours = PyObject_GetAttrString(self->state->loop_type, method);
+    int same = 0;
+    if (ours != NULL && PyCFunction_Check(found)
+        && Py_IS_TYPE(ours, &PyMethodDescr_Type)) {
+        same = PyCFunction_GetFunction(found)
+                == ((PyMethodDescrObject *)ours)->d_method->ml_meth
+            && PyCFunction_GetSelf(found) == (PyObject *)self;
+    }
+    Py_XDECREF(ours);
+    Py_DECREF(found);
+    PyErr_Clear();
+    return same;
+}
+
+/* Test suites replace time() and _run_once(): both are honoured. */
+static void
+look_for_patches(LoopObject *self)
+{
+    ModState *state = self->state;
+    self->time_patched = !loop_has_own(self, state->str_time, "time");
+    self->run_once_patched = !loop_has_own(self, state->str_run_once,
+                                           "_run_once");
+}
+
+static int
+loop_setattro(PyObject *op, PyObject *name, PyObject *value)
+{
+    LoopObject *self = (LoopObject *)op;
+    if (PyObject_GenericSetAttr(op, name, value) < 0) {
+        return -1;
+    }
+    if (PyUnicode_CompareWithASCIIString(name, "time") == 0
+        || PyUnicode_CompareWithASCIIString(name, "_run_once") == 0) {
+        look_for_patches(self);
+    }
+    return 0;
+}
+
+static PyObject *
+loop_look_for_patches(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    look_for_patches((LoopObject *)op);
+    return PyBool_FromLong(((LoopObject *)op)->run_once_patched);
+}
+
+static PyObject *
+get_flag(PyObject *op, void *offset)
+{
+    return PyBool_FromLong(*((char *)op + (size_t)offset));
+}
+
+static int
+set_flag(PyObject *op, PyObject *value, void *offset)
+{
+    int truth = value == NULL ? 0 : PyObject_IsTrue(value);
+    if (truth < 0) {
+        return -1;
+    }
+    *((char *)op + (size_t)offset) = (char)truth;
+    return 0;
+}
+
+static PyObject *
+get_thread_id(PyObject *op, void *Py_UNUSED(closure))
+{
+    LoopObject *self = (LoopObject *)op;
+    if (self->thread_id == 0) {
+        Py_RETURN_NONE;
+    }
+    return PyLong_FromUnsignedLong(self->thread_id);
+}
+
+static int
+set_thread_id(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    unsigned long id = 0;
+    if (value != NULL && value != Py_None) {
+        id = PyLong_AsUnsignedLong(value);
+        if (id == (unsigned long)-1 && PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    ((LoopObject *)op)->thread_id = id;
+    return 0;
+}
+
+static PyObject *
+get_ready(PyObject *op, void *Py_UNUSED(closure))
+{
+    return Py_NewRef((PyObject *)((LoopObject *)op)->ready);
+}
+
+static int
+set_ready(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete _ready");
+        return -1;
+    }
+    return KevReady_Assign(((LoopObject *)op)->ready, value);
+}
+
+static PyObject *
+get_scheduled(PyObject *op, void *Py_UNUSED(closure))
+{
+    LoopObject *self = (LoopObject *)op;
+    PyObject *list = PyList_New(self->timers.count);
+    if (list == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < self->timers.count; i++) {
+        PyList_SET_ITEM(list, i,
+                        Py_NewRef((PyObject *)self->timers.nodes[i].timer));
+    }
+    return list;
+}
+
+static int
+set_scheduled(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    Py_ssize_t count = value == NULL ? 0 : PyObject_Size(value);
+    if (count < 0) {
+        return -1;
+    }
+    if (count > 0) {
+        PyErr_SetString(PyExc_ValueError,
+                        "_scheduled can only be emptied: use call_at()");
+        return -1;
+    }
+    KevTimers_Clear(&((LoopObject *)op)->timers);
+    return 0;
+}
+
+static PyObject *
+get_transports(PyObject *op, void *Py_UNUSED(closure))
+{
+    LoopObject *self = (LoopObject *)op;
+    if (self->transports == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_transports");
+        return NULL;
+    }
+    return Py_NewRef(self->transports);
+}
+
+static int
+set_transports(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    LoopObject *self = (LoopObject *)op;
+    PyObject *data = NULL;
+    if (value != NULL) {
+        data = PyObject_GetAttrString(value, "data");
+        if (data == NULL) {
+            return -1;
+        }
+    }
+    Py_XSETREF(self->transports, Py_XNewRef(value));
+    Py_XSETREF(self->transports_data, data);
+    return 0;
+}
+
+static PyObject *
+loop_fileno(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    if (KevLoop_CheckOpen(self) < 0) {
+        return NULL;
+    }
+    return PyLong_FromLong(kevent_fileno(self->queue));
+}
+
+static PyObject *
+loop_statistics(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    return Py_BuildValue(
+        "{s:K,s:K,s:I,s:n,s:I}", "callbacks",
+        (unsigned long long)self->callbacks_run, "events",
+        (unsigned long long)self->events_seen, "iterations",
+        (unsigned int)self->pass, "timers", self->timers.count, "ready",
+        (unsigned int)KevReady_Len(self->ready));
+}
+
+#define FAST (METH_FASTCALL | METH_KEYWORDS)
+
+static PyMethodDef loop_methods[] = {
+    {"call_soon", (PyCFunction)(void (*)(void))loop_call_soon, FAST,
+     "call_soon($self, callback, /, *args, context=None)\n--\n\n"
+     "Run callback(*args) in the next iteration; returns its Handle."},
+    {"call_later", (PyCFunction)(void (*)(void))loop_call_later, FAST,
+     "call_later($self, delay, callback, /, *args, context=None)\n--\n\n"
+     "Run callback(*args) in delay seconds; returns its TimerHandle."},
+    {"call_at", (PyCFunction)(void (*)(void))loop_call_at, FAST,
+     "call_at($self, when, callback, /, *args, context=None)\n--\n\n"
+     "Run callback(*args) when time() has reached `when` (seconds)."},
+    {"call_soon_threadsafe",
+     (PyCFunction)(void (*)(void))loop_call_soon_threadsafe, FAST,
+     "call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\n"
+     "call_soon() for other threads and signal handlers: wakes the loop."},
+    {"time", loop_time, METH_NOARGS,
+     "time($self)\n--\n\nThe loop's clock: time.monotonic(), in seconds."},
+    {"stop", loop_stop, METH_NOARGS,
+     "stop($self)\n--\n\nEnd run_forever() after this iteration."},
+    {"is_running", loop_is_running, METH_NOARGS, NULL},
+    {"is_closed", loop_is_closed, METH_NOARGS, NULL},
+    {"get_debug", loop_get_debug, METH_NOARGS, NULL},
+    {"statistics", loop_statistics, METH_NOARGS,
+     "statistics($self)\n--\n\n"
+     "Counts since the start: callbacks, events, iterations; timers and\n"
+     "ready handles now."},
+    {"fileno", loop_fileno, METH_NOARGS,
+     "fileno($self)\n--\n\nThe descriptor of the loop's kevent queue."},
+    {"_run_once", loop_run_once, METH_NOARGS, NULL},
+    {"_run", loop_run, METH_NOARGS, NULL},
+    {"_look_for_patches", loop_look_for_patches, METH_NOARGS, NULL},
+    {"_write_to_self", loop_write_to_self, METH_NOARGS, NULL},
+    {"_check_closed", loop_check_closed, METH_NOARGS, NULL},
+    {"_release", loop_release, METH_NOARGS, NULL},
+    {"add_reader", (PyCFunction)(void (*)(void))KevLoop_AddReader, FAST,
+     "add_reader($self, fd, callback, /, *args)\n--\n\n"
+     "Call callback(*args) whenever fd can be read from."},
+    {"add_writer", (PyCFunction)(void (*)(void))KevLoop_AddWriter, FAST,
+     "add_writer($self, fd, callback, /, *args)\n--\n\n"
+     "Call callback(*args) whenever fd can be written to."},
+    {"remove_reader", KevLoop_RemoveReader, METH_O,
+     "remove_reader($self, fd, /)\n--\n\n"
+     "Stop watching fd for reading; True if it was watched."},
+    {"remove_writer", KevLoop_RemoveWriter, METH_O,
+     "remove_writer($self, fd, /)\n--\n\n"
+     "Stop watching fd for writing; True if it was watched."},
+    {"_add_reader", (PyCFunction)(void (*)(void))KevLoop_AddReaderAny, FAST,
+     NULL},
+    {"_add_writer", (PyCFunction)(void (*)(void))KevLoop_AddWriterAny, FAST,
+     NULL},
+    {"_remove_reader", KevLoop_RemoveReaderAny, METH_O, NULL},
+    {"_remove_writer", KevLoop_RemoveWriterAny, METH_O, NULL},
+    {"_ensure_fd_no_transport", KevLoop_EnsureNoTransport, METH_O, NULL},
+    {"_watched", KevLoop_Watched, METH_NOARGS, NULL},
+    {"_accept_streams", (PyCFunction)(void (*)(void))KevLoop_AcceptStreams,
+     METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+#define FLAG(name, field)                                                 \
+    {name, get_flag, set_flag, NULL, (void *)offsetof(LoopObject, field)}
+
+static PyGetSetDef loop_getset[] = {
+    FLAG("_debug", debug),
+    FLAG("_stopping", stopping),
+    FLAG("_closed", closed),
+    {"_thread_id", get_thread_id, set_thread_id, NULL, NULL},
+    {"_ready", get_ready, set_ready, NULL, NULL},
+    {"_scheduled", get_scheduled, set_scheduled, NULL, NULL},
+    {"_transports", get_transports, set_transports, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot loop_slots[] = {
+    {Py_tp_doc, "The part of an event loop that runs per callback."},
+    {Py_tp_new, loop_new},
+    {Py_tp_methods, loop_methods},
+    {Py_tp_getset, loop_getset},
+    {Py_tp_setattro, loop_setattro},
+    {Py_tp_traverse, loop_traverse},
+    {Py_tp_clear, loop_clear},
+    {Py_tp_dealloc, loop_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec loop_spec = {
+    .name = "kevent._core.Loop",
+    .basicsize = sizeof(LoopObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE
+        | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = loop_slots,
+};
+
+int
+KevLoop_Setup(PyObject *module, ModState *state)
+{
+    return KevModule_AddType(module, &loop_spec, NULL, &state->loop_type, 1);
+}

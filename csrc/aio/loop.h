@@ -1,0 +1,159 @@
+/*
+ * loop.h - the loop as its own files see it.
+ *
+ * One thread owns a loop.  It waits on a kevent queue of its own, walks the
+ * ring, and calls each entry's owner: the table of descriptors leads there by
+ * number and generation, so an entry of a descriptor that was let go, or is
+ * somebody else's by now, finds nobody.
+ */
+#ifndef KEV_AIO_LOOP_H
+#define KEV_AIO_LOOP_H
+
+#include "mod/state.h"
+
+#include "aio/handle.h"
+#include "aio/ready.h"
+#include "aio/timers.h"
+#include "kev/kevent.h"
+#include "kev/owned.h"
+
+struct StreamObject;
+
+enum fd_owner {
+    FD_FREE,
+    FD_CALLBACKS,     /* add_reader / add_writer */
+    FD_STREAM,        /* a stream transport */
+};
+
+struct loop_fd {
+    uint32_t generation;      /* goes into the kevent's cookie */
+    uint32_t owner;           /* enum fd_owner */
+    uint32_t reader_pass;     /* pass in which the callback was set: it is */
+    uint32_t writer_pass;     /* not told of what was harvested before */
+    union {
+        struct {
+            PyObject *reader;             // strong, a handle, or NULL
+            PyObject *writer;             // strong, a handle, or NULL
+        };
+        struct StreamObject *stream;      // strong
+    };
+};
+
+typedef struct LoopObject {
+    PyObject_HEAD
+    ModState *state;
+    struct kev_queue *queue;      /* NULL once closed */
+    struct kevent_ring *ring;
+    uint32_t ring_seen;           /* the slot to read next */
+    uint32_t ring_pending;        /* entries not read yet */
+    uint32_t pass;                /* number of this iteration */
+    ReadyObject *ready;
+    ReadyObject *due;             /* timers whose time has come */
+    ReadyObject *again;           /* streams with more to read */
+    struct timer_heap timers;
+    struct loop_fd *fds;
+    int fds_count;
+    char *receive_buffer;         /* made when first needed */
+    PyObject *transports;         /* asyncio's own: WeakValueDictionary */
+    PyObject *transports_data;    /* its dict, to see if it is empty */
+    unsigned long thread_id;      /* 0: not running */
+    char debug;
+    char stopping;
+    char closed;
+    char asleep;                  /* may be in the wait: knock */
+    char time_patched;            /* self.time() is not ours */
+    char run_once_patched;        /* self._run_once() is not ours */
+    uint64_t callbacks_run;
+    uint64_t events_seen;
+} LoopObject;
+
+#define LOOP_RING_NUM 1024u
+#define LOOP_RECEIVE_SIZE (256 * 1024)
+
+/* ---- loop.c ------------------------------------------------------------- */
+
+/* Nanoseconds of CLOCK_MONOTONIC. */
+int64_t KevLoop_Now(void);
+
+/* self.time() as nanoseconds, whoever patched it.  -1 with an exception. */
+int KevLoop_TimeNs(LoopObject *self, int64_t *ret_ns);
+
+/* RuntimeError if the loop is closed. */
+int KevLoop_CheckOpen(LoopObject *self);
+
+/* In debug mode: _check_thread() and _check_callback(). */
+int KevLoop_DebugCheck(LoopObject *self, PyObject *callback,
+                       const char *method);
+
+/* Queue callback(*args); a new reference to the handle, or NULL. */
+PyObject *KevLoop_CallSoon(LoopObject *self, PyObject *callback,
+                           PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *context);
+
+/* Takes a cancelled timer out of the heap. */
+void KevLoop_TimerCancelled(LoopObject *self, TimerObject *timer);
+
+/* Wake the loop if it may be asleep. */
+void KevLoop_Wake(LoopObject *self);
+
+int KevLoop_Setup(PyObject *module, ModState *state);
+
+/* ---- loop_run.c --------------------------------------------------------- */
+
+/* One iteration; until stopped.  0 or -1 with an exception. */
+int KevLoop_RunOnce(LoopObject *self);
+int KevLoop_Run(LoopObject *self);
+
+
+/* ---- loop_fd.c ---------------------------------------------------------- */
+
+/* The table's row for fd, made if need be; NULL with MemoryError. */
+struct loop_fd *KevLoop_FdRow(LoopObject *self, int fd);
+
+/* Hand a ready descriptor to its owner.  0 or -1 with an exception. */
+int KevLoop_Dispatch(LoopObject *self, const struct ukevent *event);
+
+/*
+ * Give fd to a stream (edge-triggered reading): the table keeps a strong
+ * reference until KevLoop_StreamDetach.  0 or -1 with an exception.
+ */
+int KevLoop_StreamAttach(LoopObject *self, int fd,
+                         struct StreamObject *stream);
+void KevLoop_StreamDetach(LoopObject *self, int fd,
+                          struct StreamObject *stream);
+
+/* Also report when fd can be written to, or no longer. */
+int KevLoop_StreamWantWrite(LoopObject *self, int fd, int want);
+
+/* RuntimeError if a transport that is not closing uses fd. */
+int KevLoop_CheckNoTransport(LoopObject *self, int fd, PyObject *fileobj);
+
+/* Forget every descriptor. */
+void KevLoop_FdsClear(LoopObject *self);
+
+/* Methods: add_reader() and its like check that no transport uses the
+   descriptor and return None; the *Any forms do not check, take context=, and
+   the adding ones return the handle. */
+PyObject *KevLoop_AddReader(PyObject *self, PyObject *const *args,
+                            Py_ssize_t nargs, PyObject *kwnames);
+PyObject *KevLoop_AddWriter(PyObject *self, PyObject *const *args,
+                            Py_ssize_t nargs, PyObject *kwnames);
+PyObject *KevLoop_AddReaderAny(PyObject *self, PyObject *const *args,
+                               Py_ssize_t nargs, PyObject *kwnames);
+PyObject *KevLoop_AddWriterAny(PyObject *self, PyObject *const *args,
+                               Py_ssize_t nargs, PyObject *kwnames);
+PyObject *KevLoop_RemoveReader(PyObject *self, PyObject *fileobj);
+PyObject *KevLoop_RemoveWriter(PyObject *self, PyObject *fileobj);
+PyObject *KevLoop_RemoveReaderAny(PyObject *self, PyObject *fileobj);
+PyObject *KevLoop_RemoveWriterAny(PyObject *self, PyObject *fileobj);
+PyObject *KevLoop_EnsureNoTransport(PyObject *self, PyObject *fileobj);
+
+/* accept.c: accept what waits on a listening socket (see there). */
+PyObject *KevLoop_AcceptStreams(PyObject *self, PyObject *const *args,
+                                Py_ssize_t nargs);
+
+/* {fd: (events, reader, writer)} of all descriptors with callbacks or a
+   stream; events as selectors has them. */
+PyObject *KevLoop_Watched(PyObject *self, PyObject *ignored);
+
+#endif

@@ -1,0 +1,206 @@
+/*
+ * loop_run.c - one iteration, and the order in it.
+ *
+ * Wait; then run what was queued before the wait, then what the ring tells,
+ * then the timers whose time had come when the wait ended: asyncio's order.
+ * Whatever is queued meanwhile runs in the next iteration.  An exception that
+ * ends the pass (KeyboardInterrupt) leaves everything not yet run where it is:
+ * queues, ring and due timers are members of the loop, not of this function.
+ */
+#include "aio/loop.h"
+
+#include <errno.h>
+
+#include "aio/stream.h"
+#include "mod/errors.h"
+
+#define LONGEST_WAIT_NS ((int64_t)24 * 3600 * 1000000000)
+
+static int
+has_work(const LoopObject *self)
+{
+    return KevReady_Len(self->ready) > 0 || self->stopping
+        || KevReady_Len(self->again) > 0 || KevReady_Len(self->due) > 0
+        || self->ring_pending > 0;
+}
+
+/* How long the wait may be: 0 if there is work.  0 or -1 with an exception. */
+static int
+wait_time(LoopObject *self, uint64_t *ret_ns)
+{
+    TimerObject *first = KevTimers_First(&self->timers);
+    if (has_work(self)) {
+        *ret_ns = 0;
+        return 0;
+    }
+    if (first == NULL) {
+        *ret_ns = KEVENT_WAIT_FOREVER;
+        return 0;
+    }
+    int64_t deadline = first->deadline_ns;
+    int64_t now;
+    if (KevLoop_TimeNs(self, &now) < 0) {
+        return -1;
+    }
+    int64_t left = deadline - now;
+    if (left < 0) {
+        left = 0;
+    }
+    else if (left > LONGEST_WAIT_NS) {
+        left = LONGEST_WAIT_NS;
+    }
+    *ret_ns = (uint64_t)left;
+    return 0;
+}
+
+/* Sleep until something happens, and harvest.  0 or -1 with an exception. */
+static int
+wait_for_events(LoopObject *self)
+{
+    for (;;) {
+        uint64_t timeout_ns;
+        if (wait_time(self, &timeout_ns) < 0 || KevLoop_CheckOpen(self) < 0) {
+            return -1;
+        }
+        struct kev_queue *queue = self->queue;
+        int r;
+        if (timeout_ns == 0) {
+            r = kev_queue_poll(queue, 0);
+        }
+        else {
+            self->asleep = 1;
+            Py_BEGIN_ALLOW_THREADS
+            r = kev_queue_poll(queue, timeout_ns);
+            Py_END_ALLOW_THREADS
+            self->asleep = 0;
+        }
+        if (r >= 0) {
+            self->ring_pending += (uint32_t)r;
+            return 0;
+        }
+        if (r != -EINTR) {
+            KevErr_Set(-r, "waiting for events");
+            return -1;
+        }
+        if (PyErr_CheckSignals() < 0) {
+            return -1;
+        }
+    }
+}
+
+/* Moves the timers whose time has come out of the heap. */
+static int
+collect_due(LoopObject *self)
+{
+    if (self->timers.count == 0) {
+        return 0;
+    }
+    int64_t now;
+    if (KevLoop_TimeNs(self, &now) < 0) {
+        return -1;
+    }
+    TimerObject *timer;
+    while ((timer = KevTimers_First(&self->timers)) != NULL
+           && timer->deadline_ns <= now) {
+        if (KevReady_Push(self->due, (PyObject *)timer) < 0) {
+            return -1;
+        }
+        Py_DECREF(KevTimers_Remove(&self->timers, timer));
+    }
+    return 0;
+}
+
+/* Runs the first count handles of a queue. */
+static int
+run_handles(LoopObject *self, ReadyObject *queue, uint32_t count)
+{
+    ModState *state = self->state;
+    while (count-- > 0 && KevReady_Len(queue) > 0) {
+        PyObject *handle = KevReady_Pop(queue);
+        self->callbacks_run++;
+        int r = KevHandle_Run(state, self, handle);
+        Py_DECREF(handle);
+        if (r < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Hands count entries of the ring to their owners. */
+static int
+dispatch_ring(LoopObject *self, uint32_t count)
+{
+    while (count-- > 0 && self->ring_pending > 0) {
+        struct ukevent event = self->ring->event[self->ring_seen];
+        self->ring_seen = self->ring_seen + 1 == LOOP_RING_NUM
+            ? 0 : self->ring_seen + 1;
+        self->ring_pending--;
+        kev_queue_consume(self->queue, 1);
+        if (KevLoop_Dispatch(self, &event) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Streams that stopped reading so that others had their turn. */
+static int
+read_again(LoopObject *self, uint32_t count)
+{
+    while (count-- > 0 && KevReady_Len(self->again) > 0) {
+        PyObject *stream = KevReady_Pop(self->again);
+        int r = KevStream_Again((struct StreamObject *)stream);
+        Py_DECREF(stream);
+        if (r < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+KevLoop_RunOnce(LoopObject *self)
+{
+    if (KevLoop_CheckOpen(self) < 0 || PyErr_CheckSignals() < 0) {
+        return -1;
+    }
+    if (wait_for_events(self) < 0) {
+        return -1;
+    }
+    self->pass++;
+    if (collect_due(self) < 0) {
+        return -1;
+    }
+    uint32_t ready = KevReady_Len(self->ready);
+    uint32_t again = KevReady_Len(self->again);
+    uint32_t events = self->ring_pending;
+    uint32_t due = KevReady_Len(self->due);
+    if (run_handles(self, self->ready, ready) < 0
+        || read_again(self, again) < 0
+        || dispatch_ring(self, events) < 0
+        || run_handles(self, self->due, due) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+int
+KevLoop_Run(LoopObject *self)
+{
+    ModState *state = self->state;
+    do {
+        if (self->run_once_patched) {
+            PyObject *res = PyObject_CallMethodNoArgs((PyObject *)self,
+                                                      state->str_run_once);
+            if (res == NULL) {
+                return -1;
+            }
+            Py_DECREF(res);
+        }
+        else if (KevLoop_RunOnce(self) < 0) {
+            return -1;
+        }
+    } while (!self->stopping);
+    return 0;
+}

@@ -1,0 +1,69 @@
+/*
+ * setup.c - what the loop layer needs from Python, looked up at import.
+ */
+#include "aio/handle.h"
+#include "aio/loop.h"
+#include "aio/ready.h"
+#include "aio/stream.h"
+
+static int
+intern_names(ModState *state)
+{
+#define X(field, text)                                                    \
+    state->field = PyUnicode_InternFromString(text);                      \
+    if (state->field == NULL) {                                           \
+        return -1;                                                        \
+    }
+    KEV_AIO_NAMES(X)
+#undef X
+    return 0;
+}
+
+/* module.attribute, a new reference in *slot; None if `optional` and absent. */
+static int
+look_up(const char *module, const char *attribute, int optional,
+        PyObject **slot)
+{
+    PyObject *imported = PyImport_ImportModule(module);
+    if (imported == NULL) {
+        return -1;
+    }
+    *slot = PyObject_GetAttrString(imported, attribute);
+    Py_DECREF(imported);
+    if (*slot == NULL && optional
+        && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        *slot = Py_NewRef(Py_None);
+    }
+    return *slot == NULL ? -1 : 0;
+}
+
+int
+KevAio_Setup(PyObject *module, ModState *state)
+{
+    if (intern_names(state) < 0
+        || look_up("asyncio.format_helpers", "extract_stack", 0,
+                   &state->extract_stack) < 0
+        || look_up("sys", "_getframe", 0, &state->getframe) < 0
+        || look_up("asyncio.protocols", "BufferedProtocol", 0,
+                   &state->buffered_protocol) < 0
+        || look_up("asyncio.events", "_ThreadSafeHandle", 1,
+                   &state->thread_safe_handle) < 0
+        || look_up("asyncio.futures", "_set_result_unless_cancelled", 0,
+                   &state->set_result_unless_cancelled) < 0
+        || look_up("socket", "socket", 0, &state->socket_class) < 0) {
+        return -1;
+    }
+    if (KevHandle_Setup(module, state) < 0
+        || KevReady_Setup(module, state) < 0
+        || KevLoop_Setup(module, state) < 0) {
+        return -1;
+    }
+    return KevStream_Setup(module, state);
+}
+
+void
+KevAio_Teardown(ModState *state)
+{
+    KevHandle_FreelistClear(state);
+}

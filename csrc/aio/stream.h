@@ -1,0 +1,118 @@
+/*
+ * stream.h - the transport of a connected TCP or Unix socket.
+ *
+ * A subclass of asyncio.Transport.  What runs per packet or per connection is
+ * here; what a program asks rarely (repr, extra info, limits, logging) is in
+ * the Python subclass, kevent.transports.StreamTransport, which is the class
+ * that programs meet.
+ */
+#ifndef KEV_AIO_STREAM_H
+#define KEV_AIO_STREAM_H
+
+#include "aio/loop.h"
+#include "aio/wbuf.h"
+
+#include <sys/socket.h>
+
+/* Both ends' addresses, kept when the socket goes before anybody asked. */
+struct stream_names {
+    struct sockaddr_storage local;
+    struct sockaddr_storage peer;
+    socklen_t local_length;
+    socklen_t peer_length;
+};
+
+typedef struct StreamObject {
+    PyObject_HEAD
+    PyObject *extra;            // asyncio.BaseTransport's one slot
+    LoopObject *loop;           // strong; NULL once the connection is lost
+    PyObject *sock;             // strong: the socket object, once asked for
+    PyObject *protocol;         // strong; NULL once lost
+    PyObject *server;           // strong or NULL
+    PyObject *context;          // strong: callbacks run in it
+    PyObject *empty_waiter;     // strong or NULL
+    struct stream_names *names; /* only when closed, if at all */
+    struct wbuf wbuf;
+    size_t high_water;
+    size_t low_water;
+    int fd;                     /* -1 once closed */
+    int fd_number;              /* what it was, for repr */
+    uint32_t conn_lost;         /* connection_lost is scheduled, or done */
+    short family;
+    char attached;              /* the loop reports events */
+    char protocol_connected;
+    char buffered;              /* protocol is a BufferedProtocol */
+    char closing;
+    char paused;
+    char read_eof;              /* the peer ended, and we stay open */
+    char write_eof;
+    char readable;              /* there may be something to read */
+    char drain;                 /* a short read does not mean empty */
+    char queued_again;          /* in the loop's list of those with more */
+    char want_write;            /* the loop reports when it can be sent */
+    char protocol_paused;
+    char extra_filled;          /* extra holds all there is to know */
+} StreamObject;
+
+#define STREAM_HIGH_WATER (64 * 1024)
+
+/*
+ * A new transport on fd, which it owns from now on, also on failure.  sock
+ * may be NULL (made when asked for); all objects are borrowed, any of waiter,
+ * extra, server, context may be NULL.  connection_made is queued.
+ */
+PyObject *KevStream_New(PyTypeObject *type, LoopObject *loop, int fd,
+                        int family, PyObject *sock, PyObject *protocol,
+                        PyObject *waiter, PyObject *extra, PyObject *server,
+                        PyObject *context);
+
+/* The loop has events for it.  0, or -1 with an exception that must end the
+   pass. */
+int KevStream_OnEvents(StreamObject *self, uint32_t events);
+
+/* It stopped reading with more to come: read on.  As above. */
+int KevStream_Again(StreamObject *self);
+
+int KevStream_IsClosing(const StreamObject *self);
+
+/* What it waits for: 1 reading, 2 writing, as selectors has it. */
+int KevStream_Polling(const StreamObject *self);
+
+int KevStream_Setup(PyObject *module, ModState *state);
+
+/* ---- between the stream's own files -------------------------------------- */
+
+/* An exception is set: let SystemExit and KeyboardInterrupt through (-1),
+   give any other to self._fatal_error(exc, message) (0). */
+int KevStream_Fatal(StreamObject *self, const char *message);
+
+/* The same for an error of the socket: err is positive. */
+int KevStream_FatalErrno(StreamObject *self, int err, const char *message);
+
+/* Report the exception that is set to the loop's handler.  0 or -1. */
+int KevStream_Report(StreamObject *self, const char *message);
+
+/* close() and abort(): 0 or -1 with an exception. */
+int KevStream_Close(StreamObject *self);
+int KevStream_ForceClose(StreamObject *self, PyObject *exc);
+
+/* The end: protocol.connection_lost(exc), then everything is let go. */
+int KevStream_ConnectionLost(StreamObject *self, PyObject *exc);
+
+/* stream_read.c */
+int KevStream_ReadReady(StreamObject *self);
+int KevStream_ResumeReading(StreamObject *self);
+
+/* stream_write.c */
+int KevStream_WriteReady(StreamObject *self);
+int KevStream_MaybePauseProtocol(StreamObject *self);
+PyObject *KevStream_Write(PyObject *self, PyObject *data);
+PyObject *KevStream_Writelines(PyObject *self, PyObject *list);
+PyObject *KevStream_WriteEof(PyObject *self, PyObject *ignored);
+
+/* sockname.c: as socket.getsockname() gives it; new reference or NULL. */
+PyObject *KevSockname_ToPython(const struct sockaddr_storage *address,
+                               socklen_t length);
+int KevSockname_Known(int family);
+
+#endif

@@ -1,0 +1,389 @@
+/*
+ * stream_write.c - from the program to the socket.
+ *
+ * write() sends at once; only what the socket does not take is kept.  bytes
+ * are kept as they are, anything that could change under us is copied.
+ */
+#include "aio/stream.h"
+
+#include <string.h>
+
+#include "aio/compat.h"
+#include "aio/netio.h"
+
+#define IOV_COUNT 64
+#define LOST_WRITES_BEFORE_WARNING 5
+#define WRITE_FAILED "Fatal write error on socket transport"
+
+/* ---- flow control --------------------------------------------------------- */
+
+static int
+call_flow_control(StreamObject *self, PyObject *name, const char *failed)
+{
+    PyObject *res = PyObject_CallMethodNoArgs(self->protocol, name);
+    if (res == NULL) {
+        return KevStream_Report(self, failed);
+    }
+    Py_DECREF(res);
+    return 0;
+}
+
+int
+KevStream_MaybePauseProtocol(StreamObject *self)
+{
+    if (self->wbuf.size <= self->high_water || self->protocol_paused
+        || self->protocol == NULL) {
+        return 0;
+    }
+    self->protocol_paused = 1;
+    return call_flow_control(self, self->loop->state->str_pause_writing,
+                             "protocol.pause_writing() failed");
+}
+
+static int
+maybe_resume_protocol(StreamObject *self)
+{
+    if (!self->protocol_paused || self->wbuf.size > self->low_water
+        || self->protocol == NULL) {
+        return 0;
+    }
+    self->protocol_paused = 0;
+    return call_flow_control(self, self->loop->state->str_resume_writing,
+                             "protocol.resume_writing() failed");
+}
+
+/* ---- sending ---------------------------------------------------------------- */
+
+/* The socket did not take all: hear when it can take more. */
+static int
+want_write(StreamObject *self)
+{
+    if (self->want_write || !self->attached) {
+        return 0;
+    }
+    if (KevLoop_StreamWantWrite(self->loop, self->fd, 1) < 0) {
+        return -1;
+    }
+    self->want_write = 1;
+    return 0;
+}
+
+/* All is sent.  A TCP socket reports writability only after it has refused
+   data, so it may stay armed; others tell of every read of the peer. */
+static int
+unwant_write(StreamObject *self)
+{
+    if (!self->want_write || !self->attached || self->family == AF_INET
+        || self->family == AF_INET6) {
+        return 0;
+    }
+    self->want_write = 0;
+    return KevLoop_StreamWantWrite(self->loop, self->fd, 0);
+}
+
+/* Sends from the buffer.  1: it is empty, 0: the socket is full, -errno. */
+static int
+flush(StreamObject *self)
+{
+    struct iovec iov[IOV_COUNT];
+    while (self->wbuf.count > 0) {
+        size_t count = KevWbuf_Peek(&self->wbuf, iov, IOV_COUNT);
+        size_t asked = 0;
+        for (size_t i = 0; i < count; i++) {
+            asked += iov[i].iov_len;
+        }
+        ssize_t n = count == 1
+            ? net_send(self->fd, iov[0].iov_base, iov[0].iov_len)
+            : net_sendv(self->fd, iov, count);
+        if (n == -EAGAIN || n == -EWOULDBLOCK) {
+            return 0;
+        }
+        if (n < 0) {
+            return (int)n;
+        }
+        KevWbuf_Advance(&self->wbuf, (size_t)n);
+        if ((size_t)n < asked) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int
+call_waiter(StreamObject *self, PyObject *name, PyObject *value)
+{
+    PyObject *res = PyObject_CallMethodOneArg(self->empty_waiter, name,
+                                              value);
+    Py_XDECREF(res);
+    return res == NULL ? -1 : 0;
+}
+
+static int
+write_failed(StreamObject *self, int err)
+{
+    KevWbuf_Clear(&self->wbuf);
+    PyObject *waiter = Py_XNewRef(self->empty_waiter);
+    PyObject *exc = NULL;
+    if (waiter != NULL) {
+        exc = PyObject_CallFunction(PyExc_OSError, "is", err, strerror(err));
+    }
+    int r = KevStream_FatalErrno(self, err, WRITE_FAILED);
+    if (r == 0 && exc != NULL && self->empty_waiter == waiter) {
+        r = call_waiter(self, self->loop->state->str_set_exception, exc);
+    }
+    Py_XDECREF(exc);
+    Py_XDECREF(waiter);
+    return r;
+}
+
+/* The buffer has run empty: whoever waited for that goes on. */
+static int
+write_done(StreamObject *self)
+{
+    if (unwant_write(self) < 0) {
+        return KevStream_Fatal(self, WRITE_FAILED);
+    }
+    if (self->empty_waiter != NULL
+        && call_waiter(self, self->loop->state->str_set_result, Py_None)
+            < 0) {
+        return -1;
+    }
+    if (self->closing) {
+        if (self->conn_lost == 0) {
+            self->conn_lost++;
+            return KevStream_ConnectionLost(self, Py_None);
+        }
+    }
+    else if (self->write_eof) {
+        (void)shutdown(self->fd, SHUT_WR);
+    }
+    return 0;
+}
+
+int
+KevStream_WriteReady(StreamObject *self)
+{
+    if (self->wbuf.count == 0 || self->conn_lost > 0 || self->fd < 0) {
+        return 0;
+    }
+    int r = flush(self);
+    if (r < 0) {
+        return write_failed(self, -r);
+    }
+    if (maybe_resume_protocol(self) < 0) {  /* may write more */
+        return -1;
+    }
+    if (self->wbuf.count == 0 && self->fd >= 0 && self->loop != NULL) {
+        return write_done(self);
+    }
+    return 0;
+}
+
+/* ---- the methods -------------------------------------------------------------- */
+
+/* May the program write now?  1 yes; 0 no, silently; -1 with an exception. */
+static int
+may_write(StreamObject *self, const char *method)
+{
+    if (self->write_eof) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "Cannot call %s() after write_eof()", method);
+        return -1;
+    }
+    if (self->empty_waiter != NULL) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "unable to %s; sendfile is in progress", method);
+        return -1;
+    }
+    return 1;
+}
+
+/* The connection is lost: the first few writes pass in silence. */
+static int
+lost_write(StreamObject *self)
+{
+    if (self->conn_lost >= LOST_WRITES_BEFORE_WARNING) {
+        PyObject *res = PyObject_CallMethod(
+            (PyObject *)self, "_log", "s",
+            "socket.send() raised exception.");
+        if (res == NULL) {
+            return -1;
+        }
+        Py_DECREF(res);
+    }
+    self->conn_lost++;
+    return 0;
+}
+
+static int
+is_bytes_like(PyObject *data)
+{
+    return PyBytes_Check(data) || PyByteArray_Check(data)
+        || PyMemoryView_Check(data);
+}
+
+/* Appends what is left of data after `sent` bytes. */
+static int
+keep_rest(StreamObject *self, PyObject *data, const char *start, size_t size,
+          size_t sent)
+{
+    if (PyBytes_CheckExact(data)) {
+        return KevWbuf_Push(&self->wbuf, data,
+                            self->wbuf.count == 0 ? sent : 0);
+    }
+    PyObject *copy = PyBytes_FromStringAndSize(start + sent,
+                                               (Py_ssize_t)(size - sent));
+    if (copy == NULL) {
+        return -1;
+    }
+    int r = KevWbuf_Push(&self->wbuf, copy, 0);
+    Py_DECREF(copy);
+    return r;
+}
+
+static int
+write_bytes(StreamObject *self, PyObject *data, const char *start,
+            size_t size)
+{
+    size_t sent = 0;
+    if (self->wbuf.count == 0) {
+        ssize_t n = net_send(self->fd, start, size);
+        if (n < 0 && n != -EAGAIN && n != -EWOULDBLOCK) {
+            return KevStream_FatalErrno(self, (int)-n, WRITE_FAILED);
+        }
+        sent = n > 0 ? (size_t)n : 0;
+        if (sent == size) {
+            return 0;
+        }
+        if (want_write(self) < 0) {
+            return KevStream_Fatal(self, WRITE_FAILED);
+        }
+    }
+    if (keep_rest(self, data, start, size, sent) < 0) {
+        return -1;
+    }
+    return KevStream_MaybePauseProtocol(self);
+}
+
+PyObject *
+KevStream_Write(PyObject *op, PyObject *data)
+{
+    StreamObject *self = (StreamObject *)op;
+    if (!is_bytes_like(data)) {
+        PyErr_Format(PyExc_TypeError,
+                     "data argument must be a bytes-like object, not '%s' "
+                     "(bytes, bytearray, or memoryview object)",
+                     Py_TYPE(data)->tp_name);
+        return NULL;
+    }
+    if (may_write(self, "write") < 0) {
+        return NULL;
+    }
+    int r;
+    Py_buffer view = {0};
+    const char *start;
+    size_t size;
+    if (PyBytes_CheckExact(data)) {
+        start = PyBytes_AS_STRING(data);
+        size = (size_t)PyBytes_GET_SIZE(data);
+    }
+    else {
+        if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
+            return NULL;
+        }
+        start = view.buf;
+        size = (size_t)view.len;
+    }
+    if (size == 0) {
+        r = 0;
+    }
+    else if (self->conn_lost > 0 || self->fd < 0) {
+        r = lost_write(self);
+    }
+    else {
+        r = write_bytes(self, data, start, size);
+    }
+    if (view.obj != NULL) {
+        PyBuffer_Release(&view);
+    }
+    if (r < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* Appends one element of writelines(). */
+static int
+keep_line(StreamObject *self, PyObject *data)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
+        return -1;
+    }
+    int r = view.len == 0 ? 0
+        : keep_rest(self, data, view.buf, (size_t)view.len, 0);
+    PyBuffer_Release(&view);
+    return r;
+}
+
+PyObject *
+KevStream_Writelines(PyObject *op, PyObject *list)
+{
+    StreamObject *self = (StreamObject *)op;
+    if (may_write(self, "writelines") < 0) {
+        return NULL;
+    }
+    PyObject *lines = PySequence_List(list);
+    if (lines == NULL) {
+        return NULL;
+    }
+    Py_ssize_t count = PyList_GET_SIZE(lines);
+    if (count == 0 || self->conn_lost > 0 || self->fd < 0) {
+        Py_DECREF(lines);
+        if (count > 0 && lost_write(self) < 0) {
+            return NULL;
+        }
+        Py_RETURN_NONE;
+    }
+    int was_empty = self->wbuf.count == 0;
+    int r = 0;
+    for (Py_ssize_t i = 0; i < count && r == 0; i++) {
+        r = keep_line(self, PyList_GET_ITEM(lines, i));
+    }
+    Py_DECREF(lines);
+    if (r < 0) {
+        return NULL;
+    }
+    if (was_empty && self->wbuf.count > 0) {
+        r = flush(self);
+        if (r < 0) {
+            r = write_failed(self, -r);
+        }
+        else if (r == 0) {
+            r = want_write(self) < 0
+                ? KevStream_Fatal(self, WRITE_FAILED) : 0;
+        }
+        else {
+            r = 0;
+        }
+    }
+    if (r < 0 || (self->loop != NULL
+                  && KevStream_MaybePauseProtocol(self) < 0)) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *
+KevStream_WriteEof(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    StreamObject *self = (StreamObject *)op;
+    if (!self->closing && !self->write_eof) {
+        self->write_eof = 1;
+        if (self->wbuf.count == 0 && self->fd >= 0
+            && shutdown(self->fd, SHUT_WR) < 0) {
+            return PyErr_SetFromErrno(PyExc_OSError);
+        }
+    }
+    Py_RETURN_NONE;
+}

@@ -1,0 +1,268 @@
+"""The event loop: asyncio's own, driven from a kevent ring.
+
+What runs per callback, per event or per byte is `_core.Loop`, in C.  What runs
+once per loop or per connection is inherited from the asyncio of the running
+Python, with its parameters, its order and its fixes.  This file is the seam:
+it overrides what would reach for a selector.
+
+Signals are asyncio's: a handler that Python runs in the main thread, told to
+the loop through `signal.set_wakeup_fd` and a socket pair, whose readable end
+is one more descriptor in the ring.  signalfd would want every signal blocked
+in every thread, and a blocked mask is inherited by child processes and by
+threads that are not ours.  The pair is made when the first handler is added.
+"""
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio import base_events, constants, events, format_helpers, sslproto, trsock
+from asyncio.log import logger
+from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
+from selectors import BaseSelector, SelectorKey
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
+
+from . import _core
+from .transports import StreamTransport
+
+__all__ = ("EventLoop", "new_event_loop", "run")
+
+_OUT_OF_RESOURCES = frozenset((EMFILE, ENFILE, ENOBUFS, ENOMEM))
+
+
+class _LoopSelector(BaseSelector):
+    """The loop's watched descriptors in the shape of a selector.
+
+    asyncio code looks at `loop._selector`; the loop itself does not use it.
+    """
+
+    def __init__(self, watched):
+        self._watched = watched
+
+    def get_map(self):
+        return {
+            fd: SelectorKey(fd, fd, mask, (reader, writer))
+            for fd, (mask, reader, writer) in self._watched().items()
+        }
+
+    def register(self, fileobj, event_mask, data=None):
+        raise NotImplementedError("use loop.add_reader() and loop.add_writer()")
+
+    unregister = modify = register
+
+    def select(self, timeout=None):
+        raise NotImplementedError("the loop waits on its own kevent queue")
+
+    def close(self):
+        self._watched = dict
+
+
+class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
+    """An asyncio event loop whose every wake-up comes out of a kevent ring."""
+
+    _stream_class = StreamTransport
+
+    def __init__(self):
+        super().__init__(_LoopSelector(self._watched))
+
+    # ---- running ----------------------------------------------------------
+
+    if sys.version_info >= (3, 13):
+
+        def run_forever(self):
+            """Run until stop() is called."""
+            self._run_forever_setup()
+            try:
+                self._look_for_patches()
+                self._run()
+            finally:
+                self._run_forever_cleanup()
+
+    else:
+
+        def run_forever(self):
+            """Run until stop() is called."""
+            self._check_closed()
+            self._check_running()
+            self._set_coroutine_origin_tracking(self._debug)
+            old_hooks = sys.get_asyncgen_hooks()
+            try:
+                self._thread_id = base_events.threading.get_ident()
+                sys.set_asyncgen_hooks(
+                    firstiter=self._asyncgen_firstiter_hook,
+                    finalizer=self._asyncgen_finalizer_hook,
+                )
+                events._set_running_loop(self)
+                self._look_for_patches()
+                self._run()
+            finally:
+                self._stopping = False
+                self._thread_id = None
+                events._set_running_loop(None)
+                self._set_coroutine_origin_tracking(False)
+                sys.set_asyncgen_hooks(*old_hooks)
+
+    def close(self):
+        """Close the loop: its queue, its descriptors, its executor."""
+        super().close()
+        if not self.is_running():
+            self._release()
+
+    # ---- what a callback leaves behind --------------------------------------
+
+    def _callback_failed(self, handle, exc):
+        context = {
+            "message": f"Exception in callback {_format_callback(self, handle)}",
+            "exception": exc,
+            "handle": handle,
+        }
+        if handle._source_traceback:
+            context["source_traceback"] = handle._source_traceback
+        self.call_exception_handler(context)
+
+    def _stream_failed(self, transport, exc):
+        self.call_exception_handler({
+            "message": f"Exception in transport {transport!r}",
+            "exception": exc,
+            "transport": transport,
+        })
+
+    def _run_handle_debug(self, handle):
+        if handle._cancelled:
+            return
+        try:
+            self._current_handle = handle
+            started = self.time()
+            handle._run()
+            took = self.time() - started
+            if took >= self.slow_callback_duration:
+                logger.warning(
+                    "Executing %s took %.3f seconds",
+                    base_events._format_handle(handle), took,
+                )
+        finally:
+            self._current_handle = None
+
+    def _log_slow_stream(self, transport, started):
+        took = _core.Loop.time(self) - started
+        if took >= self.slow_callback_duration:
+            logger.warning("Executing %r took %.3f seconds", transport, took)
+
+    # ---- waking up --------------------------------------------------------------
+
+    def _make_self_pipe(self):
+        # The queue has a wake-up of its own; only signals need the pair.
+        self._ssock = self._csock = None
+
+    def _close_self_pipe(self):
+        if self._ssock is not None:
+            super()._close_self_pipe()
+
+    def add_signal_handler(self, sig, callback, *args):
+        """Call callback(*args) in the loop when the signal arrives."""
+        if self._ssock is None:
+            self._check_closed()
+            super()._make_self_pipe()
+        super().add_signal_handler(sig, callback, *args)
+
+    # ---- transports ----------------------------------------------------------------
+
+    def _make_socket_transport(self, sock, protocol, waiter=None, *,
+                               extra=None, server=None, context=None):
+        self._ensure_fd_no_transport(sock)
+        return self._stream_class(self, sock, protocol, waiter, extra, server, context)
+
+    def _make_ssl_transport(
+            self, rawsock, protocol, sslcontext, waiter=None, *,
+            server_side=False, server_hostname=None, extra=None, server=None,
+            ssl_handshake_timeout=constants.SSL_HANDSHAKE_TIMEOUT,
+            ssl_shutdown_timeout=constants.SSL_SHUTDOWN_TIMEOUT,
+            context=None):
+        self._ensure_fd_no_transport(rawsock)
+        ssl_protocol = sslproto.SSLProtocol(
+            self, protocol, sslcontext, waiter, server_side, server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        self._stream_class(self, rawsock, ssl_protocol, None, extra, server, context)
+        return ssl_protocol._app_transport
+
+    def _start_serving(self, protocol_factory, sock, sslcontext=None,
+                       server=None, *args, **kwargs):
+        if sock.family in (AF_INET, AF_INET6):
+            # Accepted sockets inherit it, so it is set once and not per connection.
+            try:
+                sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            except OSError:
+                pass  # not TCP
+        super()._start_serving(protocol_factory, sock, sslcontext, server, *args, **kwargs)
+
+    def _accept_connection(
+            self, protocol_factory, sock, sslcontext=None, server=None, backlog=100,
+            ssl_handshake_timeout=constants.SSL_HANDSHAKE_TIMEOUT,
+            ssl_shutdown_timeout=constants.SSL_SHUTDOWN_TIMEOUT, context=None):
+        if sslcontext is not None or self._debug:
+            args = (protocol_factory, sock, sslcontext, server, backlog,
+                    ssl_handshake_timeout, ssl_shutdown_timeout)
+            if context is not None:
+                args += (context,)
+            return super()._accept_connection(*args)
+        try:
+            self._accept_streams(sock, protocol_factory, server, backlog, context)
+        except OSError as exc:
+            if exc.errno not in _OUT_OF_RESOURCES:
+                raise
+            # The listener stays readable: look away for a while.
+            self.call_exception_handler({
+                "message": "socket.accept() out of system resource",
+                "exception": exc,
+                "socket": trsock.TransportSocket(sock),
+            })
+            self._remove_reader(sock.fileno())
+            args = (protocol_factory, sock, sslcontext, server, backlog,
+                    ssl_handshake_timeout, ssl_shutdown_timeout)
+            if context is not None:
+                args += (context,)
+            self.call_later(constants.ACCEPT_RETRY_DELAY, self._start_serving, *args)
+
+    def _accept_failed(self, exc):
+        if self._debug:
+            self.call_exception_handler({
+                "message": "Error on transport creation for incoming connection",
+                "exception": exc,
+            })
+
+    async def _sendfile_native(self, transp, file, offset, count):
+        resume_reading = transp.is_reading()
+        transp.pause_reading()
+        await transp._make_empty_waiter()
+        transp._release_fd()
+        try:
+            return await self.sock_sendfile(
+                transp._sock, file, offset, count, fallback=False)
+        finally:
+            transp._reset_empty_waiter()
+            transp._reclaim_fd()
+            if resume_reading:
+                transp.resume_reading()
+
+
+def _format_callback(loop, handle):
+    # Newer versions ask whether to show the arguments.
+    if sys.version_info >= (3, 13, 1):
+        try:
+            return format_helpers._format_callback_source(
+                handle._callback, handle._args, debug=loop.get_debug())
+        except TypeError:
+            pass
+    return format_helpers._format_callback_source(handle._callback, handle._args)
+
+
+def new_event_loop():
+    """Make a kevent event loop (a factory for asyncio.Runner, uvicorn, anyio)."""
+    return EventLoop()
+
+
+def run(main, *, debug=None):
+    """asyncio.run() on a kevent loop: run the coroutine and return its result."""
+    with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
+        return runner.run(main)
