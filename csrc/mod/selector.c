@@ -22,6 +22,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kev/wait.h"
 #include "mod/args.h"
 #include "mod/calls.h"
 #include "mod/compat.h"
@@ -31,6 +32,9 @@
 #define EVENT_WRITE 2u
 
 #define WATCH_FLAGS (KEVENT_REQ_LEVEL | KEVENT_REQ_ALWAYS_QUEUE)
+
+/* No harvest of the core that brings fewer events was cut short. */
+#define HARVEST_FULL 64
 
 /* A timeout so long needs no exact arithmetic: 292 years. */
 #define TIMEOUT_NS_MAX ((double)INT64_MAX)
@@ -533,6 +537,48 @@ records_return(SelectorObject *self, struct ukevent *records)
     }
 }
 
+/*
+ * Fetch what is ready, each watch once; how many records, or -1.
+ *
+ * One fetch takes no more than a harvest of the core, a fair share for a
+ * queue of many kinds.  A selector is asked for everything: as long as a
+ * fetch brings a harvest's worth, look again.  Levels come round, so the first
+ * one seen again says that all have been seen.
+ */
+static int
+fetch_all(SelectorObject *self, struct face_queue *queue,
+          struct kev_wait *wait, struct ukevent *records)
+{
+    int total = 0;
+    int fetched = KevCall_Fetch(queue, "select", wait, records);
+    if (fetched < HARVEST_FULL) {
+        return fetched;
+    }
+    uint32_t round = ++self->round;
+    int is_new = 1;
+    while (fetched > 0 && is_new) {
+        int end = total + fetched;
+        for (int i = total; i < end; i++) {
+            struct watch *watch =
+                watches_get(&self->watches, records[i].user[0]);
+            is_new = watch == NULL || watch->round != round;
+            if (is_new) {
+                if (watch != NULL) {
+                    watch->round = round;
+                }
+                records[total++] = records[i];
+            }
+        }
+        fetched = 0;
+        if (is_new && (unsigned)total < wait->max) {
+            fetched = kev_queue_get_events(
+                queue->core, 0, wait->max - (unsigned)total, 0,
+                records + total, 0, NULL);
+        }
+    }
+    return total;
+}
+
 /* The (key, mask) of one event: a new reference; NULL without an exception
    if it is of no watch, with one if there is no memory. */
 static PyObject *
@@ -603,7 +649,7 @@ selector_select_locked(SelectorObject *self, PyObject *timeout)
     wait.max = self->watches.count > 0 ? (unsigned)self->watches.count : 1;
     struct ukevent *records = records_borrow(self, wait.max);
     if (records != NULL) {
-        int r = KevCall_Fetch(queue, "select", &wait, records);
+        int r = fetch_all(self, queue, &wait, records);
         if (r >= 0) {
             list = ready_list(self, records, r);
         }

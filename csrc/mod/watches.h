@@ -15,6 +15,7 @@ struct watch {
     uint32_t events;    /* EVENT_READ | EVENT_WRITE */
     uint32_t told_mask;
     uint32_t serial;    /* tells this watch from an earlier one of the fd */
+    uint32_t round;     /* the select that saw it last */
     int next;           /* descriptors watched after and before it, or -1 */
     int previous;
 };
