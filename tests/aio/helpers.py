@@ -1,0 +1,167 @@
+"""Protocols that note what they are told, and small set-ups."""
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+
+SLOWNESS = float(os.environ.get("KEVENT_TEST_SLOWNESS", "1"))
+LIMIT_S = 30 * SLOWNESS
+ROOT = Path(__file__).parents[2]
+
+
+class Awaitable:
+    """Something that happens in steps, and can be waited for."""
+
+    def __init__(self):
+        self._waiters = []
+
+    def _happened(self):
+        for predicate, future in self._waiters[:]:
+            if not future.done() and predicate():
+                future.set_result(None)
+
+    async def until(self, predicate):
+        """Returns once predicate() holds after a step (or already)."""
+        if predicate():
+            return
+        future = asyncio.get_running_loop().create_future()
+        entry = (predicate, future)
+        self._waiters.append(entry)
+        try:
+            await future
+        finally:
+            self._waiters.remove(entry)
+
+
+class Recorder(asyncio.Protocol, Awaitable):
+    """Notes each call by name in `calls`, and collects the data."""
+
+    keep_open = False                      # what eof_received answers
+
+    def __init__(self):
+        Awaitable.__init__(self)
+        self.calls = []
+        self.data = bytearray()
+        self.transport = None
+        self.error = None
+
+    def _note(self, name):
+        self.calls.append(name)
+        self._happened()
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self._note("made")
+
+    def data_received(self, data):
+        self.data += data
+        if self.calls[-1:] != ["data"]:
+            self.calls.append("data")
+        self._happened()
+
+    def eof_received(self):
+        self._note("eof")
+        return self.keep_open
+
+    def connection_lost(self, exc):
+        self.error = exc
+        self._note("lost")
+
+    def pause_writing(self):
+        self._note("pause")
+
+    def resume_writing(self):
+        self._note("resume")
+
+    async def lost(self):
+        """The exception (or None) with which the connection was lost."""
+        await self.until(lambda: "lost" in self.calls)
+        return self.error
+
+    async def received(self, count):
+        """The data, once there are count bytes."""
+        await self.until(lambda: len(self.data) >= count)
+        return bytes(self.data)
+
+
+class BufferedRecorder(asyncio.BufferedProtocol, Recorder):
+    """The same with a buffer of its own."""
+
+    def __init__(self, size=4096):
+        Recorder.__init__(self)
+        self.buffer = bytearray(size)
+        self.hints = []
+
+    def get_buffer(self, sizehint):
+        self.hints.append(sizehint)
+        return self.buffer
+
+    def buffer_updated(self, nbytes):
+        self.data_received(bytes(self.buffer[:nbytes]))
+
+
+@contextlib.asynccontextmanager
+async def connected(protocol=Recorder, peer=Recorder, **options):
+    """(client's protocol, server's protocol) of one TCP connection."""
+    loop = asyncio.get_running_loop()
+    accepted = loop.create_future()
+
+    def accept():
+        made = peer()
+        accepted.set_result(made)
+        return made
+
+    server = await loop.create_server(accept, "127.0.0.1", 0)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        _, ours = await loop.create_connection(protocol, "127.0.0.1", port,
+                                               **options)
+        theirs = await accepted
+        await theirs.until(lambda: "made" in theirs.calls)
+        yield ours, theirs
+        for side in (ours, theirs):
+            side.transport.abort()
+            await side.lost()
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def on_socket(protocol=Recorder):
+    """(protocol, plain blocking socket): a transport with a raw peer."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        raw = socket.create_connection(listener.getsockname())
+        mine, _ = listener.accept()
+    mine.setblocking(False)
+    with raw:
+        _, made = await loop.create_connection(protocol, sock=mine)
+        yield made, raw
+        made.transport.abort()
+        await made.lost()
+
+
+def reset(sock):
+    """Closes so that the peer gets an RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                    struct.pack("ii", 1, 0))
+    sock.close()
+
+
+async def turns(count=3):
+    """That many iterations of the loop go by."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def python(*arguments, **options):
+    """Runs this Python in a process of its own; the finished process."""
+    import subprocess
+    options.setdefault("timeout", LIMIT_S)
+    env = dict(os.environ, **options.pop("env", {}))
+    return subprocess.run([sys.executable, *arguments], text=True,
+                          capture_output=True, env=env, **options)
