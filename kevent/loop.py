@@ -16,10 +16,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio import base_events, constants, events, format_helpers, sslproto, trsock
-from asyncio.log import logger
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 from selectors import BaseSelector, SelectorKey
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY, socket
 
 from . import _core
 from .transports import StreamTransport
@@ -27,6 +26,19 @@ from .transports import StreamTransport
 __all__ = ("EventLoop", "new_event_loop", "run")
 
 _OUT_OF_RESOURCES = frozenset((EMFILE, ENFILE, ENOBUFS, ENOMEM))
+
+
+class _Watched(dict):
+    """{descriptor: SelectorKey}, also found by an object with fileno()."""
+
+    def __missing__(self, fileobj):
+        try:
+            fd = fileobj.fileno()
+        except (AttributeError, TypeError, ValueError):
+            fd = None
+        if fd in self:
+            return self[fd]
+        raise KeyError(f"{fileobj!r} is not registered")
 
 
 class _LoopSelector(BaseSelector):
@@ -39,10 +51,10 @@ class _LoopSelector(BaseSelector):
         self._watched = watched
 
     def get_map(self):
-        return {
-            fd: SelectorKey(fd, fd, mask, (reader, writer))
+        return _Watched(
+            (fd, SelectorKey(fd, fd, mask, (reader, writer)))
             for fd, (mask, reader, writer) in self._watched().items()
-        }
+        )
 
     def register(self, fileobj, event_mask, data=None):
         raise NotImplementedError("use loop.add_reader() and loop.add_writer()")
@@ -135,7 +147,7 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
             handle._run()
             took = self.time() - started
             if took >= self.slow_callback_duration:
-                logger.warning(
+                base_events.logger.warning(
                     "Executing %s took %.3f seconds",
                     base_events._format_handle(handle), took,
                 )
@@ -145,17 +157,19 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
     def _log_slow_stream(self, transport, started):
         took = _core.Loop.time(self) - started
         if took >= self.slow_callback_duration:
-            logger.warning("Executing %r took %.3f seconds", transport, took)
+            base_events.logger.warning("Executing %r took %.3f seconds", transport, took)
 
     # ---- waking up --------------------------------------------------------------
 
     def _make_self_pipe(self):
         # The queue has a wake-up of its own; only signals need the pair.
         self._ssock = self._csock = None
+        self._internal_fds += 1
 
     def _close_self_pipe(self):
         if self._ssock is not None:
             super()._close_self_pipe()
+        self._internal_fds -= 1
 
     def add_signal_handler(self, sig, callback, *args):
         """Call callback(*args) in the loop when the signal arrives."""
@@ -166,29 +180,37 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
 
     # ---- transports ----------------------------------------------------------------
 
-    def _make_socket_transport(self, sock, protocol, waiter=None, *,
-                               extra=None, server=None, context=None):
+    # What only looks like a socket, or has methods of its own, is served by
+    # asyncio's transport, which calls those methods.
+
+    def _make_socket_transport(self, sock, protocol, waiter=None, **kwargs):
+        if not _is_plain(sock):
+            return super()._make_socket_transport(sock, protocol, waiter, **kwargs)
         self._ensure_fd_no_transport(sock)
-        return self._stream_class(self, sock, protocol, waiter, extra, server, context)
+        return self._stream_class(self, sock, protocol, waiter, **kwargs)
 
     def _make_ssl_transport(
             self, rawsock, protocol, sslcontext, waiter=None, *,
-            server_side=False, server_hostname=None, extra=None, server=None,
+            server_side=False, server_hostname=None,
             ssl_handshake_timeout=constants.SSL_HANDSHAKE_TIMEOUT,
-            ssl_shutdown_timeout=constants.SSL_SHUTDOWN_TIMEOUT,
-            context=None):
+            ssl_shutdown_timeout=constants.SSL_SHUTDOWN_TIMEOUT, **kwargs):
+        if not _is_plain(rawsock):
+            return super()._make_ssl_transport(
+                rawsock, protocol, sslcontext, waiter, server_side=server_side,
+                server_hostname=server_hostname,
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout, **kwargs)
         self._ensure_fd_no_transport(rawsock)
         ssl_protocol = sslproto.SSLProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname,
             ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
-        )
-        self._stream_class(self, rawsock, ssl_protocol, None, extra, server, context)
+            ssl_shutdown_timeout=ssl_shutdown_timeout)
+        self._stream_class(self, rawsock, ssl_protocol, **kwargs)
         return ssl_protocol._app_transport
 
     def _start_serving(self, protocol_factory, sock, sslcontext=None,
                        server=None, *args, **kwargs):
-        if sock.family in (AF_INET, AF_INET6):
+        if _is_plain(sock) and sock.family in (AF_INET, AF_INET6):
             # Accepted sockets inherit it, so it is set once and not per connection.
             try:
                 sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
@@ -196,16 +218,14 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
                 pass  # not TCP
         super()._start_serving(protocol_factory, sock, sslcontext, server, *args, **kwargs)
 
-    def _accept_connection(
-            self, protocol_factory, sock, sslcontext=None, server=None, backlog=100,
-            ssl_handshake_timeout=constants.SSL_HANDSHAKE_TIMEOUT,
-            ssl_shutdown_timeout=constants.SSL_SHUTDOWN_TIMEOUT, context=None):
-        if sslcontext is not None or self._debug:
-            args = (protocol_factory, sock, sslcontext, server, backlog,
-                    ssl_handshake_timeout, ssl_shutdown_timeout)
-            if context is not None:
-                args += (context,)
-            return super()._accept_connection(*args)
+    def _accept_connection(self, protocol_factory, sock, sslcontext=None,
+                           server=None, backlog=100, *rest):
+        if sslcontext is not None or self._debug or not _is_plain(sock):
+            super()._accept_connection(
+                protocol_factory, sock, sslcontext, server, backlog, *rest)
+            return
+        # rest: the timeouts of TLS, and from 3.15 on the server's context.
+        context = rest[2] if len(rest) > 2 else None
         try:
             self._accept_streams(sock, protocol_factory, server, backlog, context)
         except OSError as exc:
@@ -218,11 +238,9 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
                 "socket": trsock.TransportSocket(sock),
             })
             self._remove_reader(sock.fileno())
-            args = (protocol_factory, sock, sslcontext, server, backlog,
-                    ssl_handshake_timeout, ssl_shutdown_timeout)
-            if context is not None:
-                args += (context,)
-            self.call_later(constants.ACCEPT_RETRY_DELAY, self._start_serving, *args)
+            self.call_later(
+                constants.ACCEPT_RETRY_DELAY, self._start_serving,
+                protocol_factory, sock, sslcontext, server, backlog, *rest)
 
     def _accept_failed(self, exc):
         if self._debug:
@@ -244,6 +262,18 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
             transp._reclaim_fd()
             if resume_reading:
                 transp.resume_reading()
+
+
+def _is_plain(sock):
+    kind = type(sock)
+    return kind is socket or (
+        issubclass(kind, socket)
+        and kind.recv is socket.recv
+        and kind.recv_into is socket.recv_into
+        and kind.send is socket.send
+        and kind.sendmsg is socket.sendmsg
+        and kind.accept is socket.accept
+    )
 
 
 def _format_callback(loop, handle):

@@ -571,9 +571,8 @@ static PyType_Spec timer_spec = {
     .slots = timer_slots,
 };
 
-/* Does asyncio's class keep this name where our struct has it? */
-static int
-check_slot(PyObject *base, const char *name, size_t offset)
+int
+KevHandle_CheckSlot(PyObject *base, const char *name, size_t offset)
 {
     PyObject *descr = PyObject_GetAttrString(base, name);
     if (descr == NULL) {
@@ -608,12 +607,15 @@ check_layout(PyObject *handle, PyObject *timer)
         {"_source_traceback", offsetof(HandleObject, source_traceback)},
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(slots); i++) {
-        if (check_slot(handle, slots[i].name, slots[i].offset) < 0) {
+        if (KevHandle_CheckSlot(handle, slots[i].name, slots[i].offset)
+            < 0) {
             return -1;
         }
     }
-    if (check_slot(timer, "_scheduled", offsetof(TimerObject, scheduled)) < 0
-        || check_slot(timer, "_when", offsetof(TimerObject, when)) < 0) {
+    if (KevHandle_CheckSlot(timer, "_scheduled",
+                            offsetof(TimerObject, scheduled)) < 0
+        || KevHandle_CheckSlot(timer, "_when", offsetof(TimerObject, when))
+            < 0) {
         return -1;
     }
     if (((PyTypeObject *)handle)->tp_weaklistoffset

@@ -63,6 +63,9 @@ int KevHandle_Run(ModState *state, struct LoopObject *loop, PyObject *handle);
 /* Cancel a handle of any kind.  0 or -1 with an exception. */
 int KevHandle_Cancel(ModState *state, PyObject *handle);
 
+/* ImportError unless the class keeps the named slot at offset.  0 or -1. */
+int KevHandle_CheckSlot(PyObject *base, const char *name, size_t offset);
+
 int KevHandle_Setup(PyObject *module, ModState *state);
 void KevHandle_FreelistClear(ModState *state);
 

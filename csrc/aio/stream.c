@@ -896,6 +896,9 @@ stream_traverse(PyObject *op, visitproc visit, void *arg)
     StreamObject *self = (StreamObject *)op;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->extra);
+    Py_VISIT(self->high_slot);
+    Py_VISIT(self->low_slot);
+    Py_VISIT(self->paused_slot);
     Py_VISIT((PyObject *)self->loop);
     Py_VISIT(self->sock);
     Py_VISIT(self->protocol);
@@ -913,6 +916,9 @@ stream_clear(PyObject *op)
         detach(self);
     }
     Py_CLEAR(self->extra);
+    Py_CLEAR(self->high_slot);
+    Py_CLEAR(self->low_slot);
+    Py_CLEAR(self->paused_slot);
     Py_CLEAR(self->sock);
     Py_CLEAR(self->protocol);
     Py_CLEAR(self->server);
@@ -986,19 +992,23 @@ KevStream_Setup(PyObject *module, ModState *state)
     if (transports == NULL) {
         return -1;
     }
-    PyObject *base = PyObject_GetAttrString(transports, "Transport");
+    PyObject *base = PyObject_GetAttrString(transports,
+                                            "_FlowControlMixin");
     Py_DECREF(transports);
     if (base == NULL) {
         return -1;
     }
     int r = -1;
     if (((PyTypeObject *)base)->tp_basicsize
-        != (Py_ssize_t)offsetof(StreamObject, loop)) {
+        != (Py_ssize_t)offsetof(StreamObject, sock)) {
         PyErr_SetString(PyExc_ImportError,
                         "kevent does not know this asyncio: its transports "
                         "have another size");
     }
-    else {
+    else if (KevHandle_CheckSlot(base, "_extra",
+                                 offsetof(StreamObject, extra)) == 0
+             && KevHandle_CheckSlot(base, "_loop",
+                                    offsetof(StreamObject, loop)) == 0) {
         r = KevModule_AddType(module, &stream_spec, base,
                               &state->stream_type, 1);
     }

@@ -1,7 +1,8 @@
 /*
  * stream.h - the transport of a connected TCP or Unix socket.
  *
- * A subclass of asyncio.Transport.  What runs per packet or per connection is
+ * A subclass of asyncio.Transport (and of its flow control mixin, which
+ * asyncio's sendfile asks for).  What runs per packet or per connection is
  * here; what a program asks rarely (repr, extra info, limits, logging) is in
  * the Python subclass, kevent.transports.StreamTransport, which is the class
  * that programs meet.
@@ -24,8 +25,13 @@ struct stream_names {
 
 typedef struct StreamObject {
     PyObject_HEAD
-    PyObject *extra;            // asyncio.BaseTransport's one slot
+    /* asyncio's slots, as its class statements lay them out */
+    PyObject *extra;            // strong or NULL
+    PyObject *high_slot;        // not ours to use: see high_water
     LoopObject *loop;           // strong; NULL once the connection is lost
+    PyObject *low_slot;
+    PyObject *paused_slot;
+    /* ours */
     PyObject *sock;             // strong: the socket object, once asked for
     PyObject *protocol;         // strong; NULL once lost
     PyObject *server;           // strong or NULL
