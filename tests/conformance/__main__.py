@@ -1,7 +1,7 @@
 """python -m tests.conformance: see the package's docstring.
 
-Exit status: 0 no regression; 1 regressions, stale exclusions, or a loop that
-was never used; 2 wrong usage; 77 this interpreter has no test package.
+Exit status: 0 no regression; 1 regressions, stale exclusions, a loop that
+was never used, or a stdlib side that could not be run; 2 wrong usage; 77 this interpreter has no test package.
 """
 from __future__ import annotations
 
@@ -100,6 +100,7 @@ def main() -> int:
         if options.verbose or sys.stderr.isatty():
             runner.progress = lambda text: print(text, file=sys.stderr)
         before, after = runner.both(stdlib, tested, modules)
+        unfinished = report.unfinished(before)
         doubts = report.suspects(before, after)
         retried = run.retry(runner, stdlib, tested, before, after, doubts)
 
@@ -113,6 +114,10 @@ def main() -> int:
             json.dump(report.as_json(before, after, verdicts, stale), file, indent=1)
     if not any(record.made for record in after.values()):
         print("the loop under test was never made: nothing was tested")
+        return 1
+    if unfinished:
+        print("the stdlib's side did not get to its end: "
+              + ", ".join(unfinished[:5]))
         return 1
     failing = sum(1 for verdict in verdicts.values() if verdict in report.FAILING)
     return 1 if failing or stale else 0

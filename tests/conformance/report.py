@@ -78,6 +78,14 @@ def suspects(before: dict[str, Record], after: dict[str, Record]) -> list[str]:
                   if not after[name].passed and before[name].outcome != "skip")
 
 
+def unfinished(before: dict[str, Record]) -> list[str]:
+    """Ids on the stdlib's side that were not run, or modules of which it did
+    not survive: there is nothing to compare with then."""
+    return sorted(name for name, record in before.items()
+                  if record.outcome == "missing" or name.endswith(")")
+                  and not record.passed and record.outcome != "skip")
+
+
 def classify(before, after, retried: dict[str, str],
              exclusions: list[Exclusion]) -> dict[str, str]:
     """{id: verdict} for every test; see ORDER, and pass and skip."""

@@ -143,6 +143,15 @@ def test_exclusions_excuse_only_failures(tmp_path):
         "a.X.one": "excluded", "a.X.two": "pass", "b.X.one": "regression"}
 
 
+def test_a_stdlib_side_that_ended_early_is_told():
+    """Tests that the stdlib's side never got to are no ground to compare on;
+    a failure of its own, or a module that does not apply here, is."""
+    assert report.unfinished({
+        "t.X.a": run.Record("missing"), "t.(exit)": run.Record("crash"),
+        "u.(import)": run.Record("skip"), "t.X.b": run.Record("fail"),
+        "t.X.c": run.Record("pass")}) == ["t.(exit)", "t.X.a"]
+
+
 def test_patterns_are_substrings_or_globs():
     """-k takes what unittest's -k takes."""
     assert worker.matches("test_a.B.test_c", "B.test")

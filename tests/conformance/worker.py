@@ -53,7 +53,12 @@ class Recorder(unittest.TestResult):
         self.begun: set[str] = set()
         self.unmet: list[tuple[str, str, str, str]] = []
         # (fixture, scope, outcome, detail)
+        self._fresh()
+
+    def _fresh(self) -> None:
         self._outcome = ("pass", "")
+        self._began = time.perf_counter()
+        self._census.reset()
 
     def arm(self) -> None:
         faulthandler.dump_traceback_later(
@@ -61,17 +66,17 @@ class Recorder(unittest.TestResult):
 
     def startTest(self, test):
         super().startTest(test)
-        self._outcome = ("pass", "")
-        self.begun.add(short_id(test))
         self._lines.write(start=short_id(test))
-        self._census.reset()
+        self._fresh()
         self.arm()
-        self._began = time.perf_counter()
 
     def stopTest(self, test):
-        seconds = time.perf_counter() - self._began
+        # 3.12.1 comes here without startTest for a test that is skipped.
+        self.begun.add(short_id(test))
         outcome, detail = self._outcome
-        self.write(short_id(test), outcome, detail, seconds)
+        self.write(short_id(test), outcome, detail,
+                   time.perf_counter() - self._began)
+        self._fresh()
         self.arm()
         super().stopTest(test)
 
