@@ -36,7 +36,7 @@ class Awaitable:
             self._waiters.remove(entry)
 
 
-class Recorder(asyncio.Protocol, Awaitable):
+class Notes(Awaitable):
     """Notes each call by name in `calls`, and collects the data."""
 
     keep_open = False                      # what eof_received answers
@@ -87,11 +87,15 @@ class Recorder(asyncio.Protocol, Awaitable):
         return bytes(self.data)
 
 
-class BufferedRecorder(asyncio.BufferedProtocol, Recorder):
-    """The same with a buffer of its own."""
+class Recorder(Notes, asyncio.Protocol):
+    """A protocol that gets bytes."""
+
+
+class BufferedRecorder(Notes, asyncio.BufferedProtocol):
+    """A protocol with a buffer of its own."""
 
     def __init__(self, size=4096):
-        Recorder.__init__(self)
+        super().__init__()
         self.buffer = bytearray(size)
         self.hints = []
 
@@ -100,7 +104,7 @@ class BufferedRecorder(asyncio.BufferedProtocol, Recorder):
         return self.buffer
 
     def buffer_updated(self, nbytes):
-        self.data_received(bytes(self.buffer[:nbytes]))
+        Notes.data_received(self, bytes(self.buffer[:nbytes]))
 
 
 @contextlib.asynccontextmanager
@@ -123,7 +127,8 @@ async def connected(protocol=Recorder, peer=Recorder, **options):
         await theirs.until(lambda: "made" in theirs.calls)
         yield ours, theirs
         for side in (ours, theirs):
-            side.transport.abort()
+            if "lost" not in side.calls:
+                side.transport.abort()
             await side.lost()
     finally:
         server.close()
@@ -141,7 +146,8 @@ async def on_socket(protocol=Recorder):
     with raw:
         _, made = await loop.create_connection(protocol, sock=mine)
         yield made, raw
-        made.transport.abort()
+        if "lost" not in made.calls:
+            made.transport.abort()
         await made.lost()
 
 

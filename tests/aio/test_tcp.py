@@ -207,9 +207,30 @@ async def test_write_after_close():
         ours.transport.close()
         for _ in range(3):
             ours.transport.write(b"late")
-            ours.transport.writelines([b"late"])
         await ours.lost()
         ours.transport.write(b"later")
+        await theirs.lost()
+        assert theirs.data == b""
+
+
+@pytest.mark.only_kevent("TypeError in some versions of the stdlib")
+async def test_any_call_after_lost():
+    """Every method of a lost transport still answers."""
+    async with connected() as (ours, theirs):
+        ours.transport.close()
+        ours.transport.writelines([b"late"])
+        await ours.lost()
+        transport = ours.transport
+        transport.writelines([b"late", b"later"])
+        transport.write(b"late")
+        transport.abort()
+        transport.close()
+        transport.pause_reading()
+        transport.resume_reading()
+        assert transport.is_closing() and not transport.is_reading()
+        assert transport.get_write_buffer_size() == 0
+        assert transport.get_extra_info("nonsense") is None
+        repr(transport)
         await theirs.lost()
         assert theirs.data == b""
 
@@ -405,9 +426,13 @@ async def test_error_in_connection_made(contexts):
 async def test_error_in_reading(contexts, base, method):
     """It goes to the handler, and the connection is lost with it."""
     def raising(self, *args):
-        raise ValueError(method)
+        getattr(base, name)(self, *args)
+        raise ValueError(name)
 
-    Bad = type("Bad", (base,), {method: raising})
+    name = method
+    if method == "data_received" and base is BufferedRecorder:
+        name = "buffer_updated"
+    Bad = type("Bad", (base,), {name: raising})
     async with connected(peer=Bad) as (ours, theirs):
         ours.transport.write(b"x")
         if method == "eof_received":
