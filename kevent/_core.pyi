@@ -1,0 +1,274 @@
+"""Types of kevent._core, the C half of kevent."""
+from collections.abc import Iterable, Iterator
+from selectors import SelectorKey
+from types import TracebackType
+from typing import Any, Protocol, final, overload
+
+from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
+from typing_extensions import Self
+
+# ---- the kevent calls -------------------------------------------------------
+
+KEVENT_CTL_ADD: int
+KEVENT_CTL_REMOVE: int
+KEVENT_CTL_MODIFY: int
+KEVENT_CTL_READY: int
+KEVENT_REQ_ONESHOT: int
+KEVENT_REQ_WAKEUP_ALL: int
+KEVENT_REQ_ET: int
+KEVENT_REQ_LAST_CHECK: int
+KEVENT_REQ_ALWAYS_QUEUE: int
+KEVENT_REQ_READY: int
+KEVENT_REQ_LEVEL: int
+KEVENT_RET_BROKEN: int
+KEVENT_RET_DONE: int
+KEVENT_RET_COPY_FAILED: int
+KEVENT_SOCKET: int
+KEVENT_INODE: int
+KEVENT_TIMER: int
+KEVENT_POLL: int
+KEVENT_NAIO: int
+KEVENT_AIO: int
+KEVENT_PIPE: int
+KEVENT_SIGNAL: int
+KEVENT_POSIX_TIMER: int
+KEVENT_UNOTIFY: int
+KEVENT_MAX: int
+KEVENT_TIMER_FIRED: int
+KEVENT_SOCKET_RECV: int
+KEVENT_SOCKET_ACCEPT: int
+KEVENT_SOCKET_SEND: int
+KEVENT_POLL_POLLIN: int
+KEVENT_POLL_POLLPRI: int
+KEVENT_POLL_POLLOUT: int
+KEVENT_POLL_POLLERR: int
+KEVENT_POLL_POLLHUP: int
+KEVENT_POLL_POLLNVAL: int
+KEVENT_POLL_POLLRDNORM: int
+KEVENT_POLL_POLLRDBAND: int
+KEVENT_POLL_POLLWRNORM: int
+KEVENT_POLL_POLLWRBAND: int
+KEVENT_POLL_POLLMSG: int
+KEVENT_POLL_POLLREMOVE: int
+KEVENT_POLL_POLLRDHUP: int
+KEVENT_MASK_ALL: int
+KEVENT_MASK_EMPTY: int
+KEVENT_FLAGS_ABSTIME: int
+KEVENT_FLAGS_REALTIME: int
+KEVENT_FLAGS_BOOTTIME: int
+KEVENT_FLAGS_SEEN: int
+KEVENT_WAIT_FOREVER: int
+
+class _HasFileno(Protocol):
+    def fileno(self) -> int: ...
+
+_Id = int | tuple[int, int] | _HasFileno
+
+@final
+class ukevent:
+    id: int
+    raw: tuple[int, int]
+    type: int
+    event: int
+    req_flags: int
+    ret_flags: int
+    ret_data: tuple[int, int]
+    user: int
+    def __new__(
+        cls,
+        id: _Id,
+        type: int,
+        event: int | None = None,
+        req_flags: int | None = 0,
+        user: int = 0,
+    ) -> Self: ...
+    @classmethod
+    def from_buffer(cls, buffer: ReadableBuffer, index: int = 0) -> ukevent: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Ring:
+    def __new__(cls, num: int) -> Self: ...
+    @classmethod
+    def from_buffer(cls, buffer: WriteableBuffer, /) -> Ring: ...
+    @property
+    def kidx(self) -> int: ...
+    @property
+    def over(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> ukevent: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+def kevent_open(flags: int = 0) -> int: ...
+def kevent_init(
+    ring: Ring | WriteableBuffer | None = None, num: int = 0, flags: int = 0
+) -> int: ...
+def kevent_close(fd: FileDescriptorLike, /) -> None: ...
+@overload
+def kevent_ctl(
+    fd: FileDescriptorLike, cmd: int, events: list[ukevent] | tuple[ukevent, ...]
+) -> list[ukevent]: ...
+@overload
+def kevent_ctl(fd: FileDescriptorLike, cmd: int, events: WriteableBuffer) -> int: ...
+@overload
+def kevent_get_events(
+    fd: FileDescriptorLike,
+    min_nr: int,
+    max_nr: int,
+    timeout: int | None = None,
+    buf: None = None,
+    flags: int = 0,
+    sigmask: Iterable[int] | None = None,
+) -> list[ukevent]: ...
+@overload
+def kevent_get_events(
+    fd: FileDescriptorLike,
+    min_nr: int,
+    max_nr: int,
+    timeout: int | None,
+    buf: WriteableBuffer,
+    flags: int = 0,
+    sigmask: Iterable[int] | None = None,
+) -> int: ...
+@overload
+def kevent_get_events(
+    fd: FileDescriptorLike,
+    min_nr: int,
+    max_nr: int,
+    timeout: int | None = None,
+    *,
+    buf: WriteableBuffer,
+    flags: int = 0,
+    sigmask: Iterable[int] | None = None,
+) -> int: ...
+def kevent_ring_init(
+    fd: FileDescriptorLike, ring: Ring | WriteableBuffer | None
+) -> None: ...
+def kevent_wait(
+    fd: FileDescriptorLike,
+    num: int | None,
+    seen: int | None = None,
+    timeout: int | None = None,
+    flags: int = 0,
+    sigmask: Iterable[int] | None = None,
+) -> int: ...
+def kevent_commit(fd: FileDescriptorLike, new_uidx: int, over: int) -> int: ...
+
+class Queue:
+    def __new__(
+        cls,
+        ring: Ring | WriteableBuffer | None = None,
+        ring_size: int | None = None,
+    ) -> Self: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def ring(self) -> Ring | None: ...
+    @overload
+    def add(self, event: ukevent, /) -> ukevent | None: ...
+    @overload
+    def add(
+        self,
+        id: _Id,
+        type: int,
+        event: int | None = None,
+        req_flags: int | None = ...,
+        user: int = 0,
+    ) -> ukevent | None: ...
+    @overload
+    def modify(self, event: ukevent, /) -> None: ...
+    @overload
+    def modify(
+        self,
+        id: _Id,
+        type: int,
+        event: int | None = None,
+        req_flags: int | None = ...,
+    ) -> None: ...
+    @overload
+    def remove(self, event: ukevent, /) -> None: ...
+    @overload
+    def remove(self, id: _Id, type: int) -> None: ...
+    @overload
+    def ready(self) -> None: ...
+    @overload
+    def ready(self, event: ukevent, /) -> None: ...
+    @overload
+    def ready(self, id: _Id, type: int) -> None: ...
+    @overload
+    def ctl(
+        self, cmd: int, events: list[ukevent] | tuple[ukevent, ...]
+    ) -> list[ukevent]: ...
+    @overload
+    def ctl(self, cmd: int, events: WriteableBuffer) -> int: ...
+    @overload
+    def get_events(
+        self,
+        min_nr: int = 1,
+        max_nr: int = 64,
+        timeout: int | None = None,
+        buf: None = None,
+        flags: int = 0,
+        sigmask: Iterable[int] | None = None,
+    ) -> list[ukevent]: ...
+    @overload
+    def get_events(
+        self,
+        min_nr: int = 1,
+        max_nr: int = 64,
+        timeout: int | None = None,
+        *,
+        buf: WriteableBuffer,
+        flags: int = 0,
+        sigmask: Iterable[int] | None = None,
+    ) -> int: ...
+    def wait(
+        self,
+        num: int | None = None,
+        seen: int | None = None,
+        timeout: int | None = None,
+        flags: int = 0,
+        sigmask: Iterable[int] | None = None,
+    ) -> int: ...
+    def ring_init(self, ring: Ring | WriteableBuffer | None) -> None: ...
+    def commit(self, new_uidx: int, over: int) -> int: ...
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+    def statistics(self) -> dict[str, int]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+        /,
+    ) -> None: ...
+
+# ---- the selector -----------------------------------------------------------
+
+class SelectorMap:
+    def __len__(self) -> int: ...
+    def __getitem__(self, fileobj: FileDescriptorLike, /) -> SelectorKey: ...
+    def __contains__(self, fileobj: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[int]: ...
+    def get(self, fileobj: FileDescriptorLike, default: Any = None, /) -> Any: ...
+
+class Selector:
+    def register(
+        self, fileobj: FileDescriptorLike, events: int, data: Any = None
+    ) -> SelectorKey: ...
+    def unregister(self, fileobj: FileDescriptorLike) -> SelectorKey: ...
+    def modify(
+        self, fileobj: FileDescriptorLike, events: int, data: Any = None
+    ) -> SelectorKey: ...
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]: ...
+    def get_map(self) -> SelectorMap | None: ...
+    def get_key(self, fileobj: FileDescriptorLike, /) -> SelectorKey: ...
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+# ---- the event loop ---------------------------------------------------------
