@@ -101,40 +101,49 @@ fast_allowed(const struct kev_note *note, uint32_t events)
             || (events & (EPOLLERR | EPOLLHUP)) == 0);
 }
 
+/* One event on the short way, into the slot; whether it is filled. */
+static inline bool
+fast_fill(struct ukevent *slot, const struct kev_note *note, uint32_t events)
+{
+    uint32_t bits = fast_bits(note, events);
+    if (bits == 0) {
+        return false;
+    }
+    *slot = note->uk;
+    slot->ret_flags = KEVENT_RET_DONE;
+    slot->ret_data[0] = bits;
+    return true;
+}
+
 int
 kev_harvest_to_ring(struct kev_queue *queue, const struct epoll_event *events,
                     int count)
 {
     struct kev_ring *ring = &queue->ring;
-    uint32_t room = kev_ring_room(ring);
-    uint32_t filled = 0;
+    uint64_t start = ring->produced;
     bool direct = queue->ready.count == 0;
     for (int i = 0; i < count; i++) {
         uint64_t data = events[i].data.u64;
+        uint32_t happened = events[i].events;
         struct kev_origin *origin =
             kev_origin_at(&queue->registry, (uint32_t)data);
         if (__builtin_expect(origin->generation != data >> 32, 0)) {
             continue;
         }
-        struct kev_note *note = origin->fast;
-        if (direct && filled < room && fast_allowed(note, events[i].events)) {
-            uint32_t bits = fast_bits(note, events[i].events);
-            if (bits != 0) {
-                struct ukevent *slot = kev_ring_slot(ring);
-                *slot = note->uk;
-                slot->ret_flags = KEVENT_RET_DONE;
-                slot->ret_data[0] = bits;
+        if (direct && fast_allowed(origin->fast, happened)
+            && kev_ring_room(ring) != 0) {
+            if (fast_fill(kev_ring_slot(ring), origin->fast, happened)) {
                 kev_ring_advance(ring);
-                filled++;
             }
             continue;
         }
-        event_sort(queue, origin, events[i].events);
-        filled += kev_ready_to_ring(queue, UINT32_MAX);
+        event_sort(queue, origin, happened);
+        (void)kev_ready_to_ring(queue, UINT32_MAX);
         direct = queue->ready.count == 0;
     }
+    int filled = (int)(ring->produced - start);
     if (filled != 0) {
         kev_ring_publish(ring);
     }
-    return (int)filled;
+    return filled;
 }

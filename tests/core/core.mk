@@ -1,0 +1,60 @@
+# The tests of the core, which need a C compiler and no Python.  Included by
+# the Makefile; also `make -f tests/core/core.mk core` from the root.
+#
+#   make core K=timer     only the tests whose file or name has "timer" in it
+
+CC ?= cc
+K ?=
+CORE_WARN := -std=gnu11 -Wall -Wextra -Wconversion -Wstrict-prototypes \
+    -Wmissing-prototypes -Wshadow -Werror
+CORE_LIBS := -lpthread
+CORE_LIMIT := timeout --kill-after=10 240
+CORE_HEADERS := $(wildcard csrc/kev/*.h tests/core/*.h)
+CORE_SOURCES := $(wildcard csrc/kev/*.c)
+CORE_RUNNER := tests/core/runner.c tests/core/fixture.c
+CORE_TESTS := $(CORE_RUNNER) $(filter-out tests/core/test_faults.c, \
+    $(wildcard tests/core/test_*.c))
+
+# core_program: directory, flags, sources.  One object a source.
+define core_program
+$(1)_OBJECTS := $$(patsubst %.c,$(1)/%.o,$(3))
+$(1)/%.o: %.c $$(CORE_HEADERS) tests/core/core.mk
+	@mkdir -p $$(@D)
+	@$$(CC) $$(CORE_WARN) $(2) -Icsrc -Itests/core -c $$< -o $$@
+$(1)/program: $$($(1)_OBJECTS)
+	@$$(CC) $(2) $$($(1)_OBJECTS) $$(CORE_LIBS) -o $$@
+endef
+
+CORE_ASAN := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+    -fno-sanitize-recover=all -DKEV_NO_FREELIST -DKEV_DEBUG
+CORE_TSAN := -g -O1 -fno-omit-frame-pointer -fsanitize=thread \
+    -DKEV_NO_FREELIST -DKEV_DEBUG
+
+$(eval $(call core_program,build/core,-g -O2 -DKEV_DEBUG,\
+    $(CORE_SOURCES) $(CORE_TESTS)))
+$(eval $(call core_program,build/core-asan,$(CORE_ASAN),\
+    $(CORE_SOURCES) $(CORE_TESTS)))
+$(eval $(call core_program,build/core-tsan,$(CORE_TSAN),\
+    $(CORE_SOURCES) $(CORE_TESTS)))
+$(eval $(call core_program,build/core-faults,$(CORE_ASAN) -DKEV_FAULTS,\
+    $(CORE_SOURCES) $(CORE_RUNNER) tests/core/test_faults.c))
+$(eval $(call core_program,build/core-bench,-O2,\
+    $(CORE_SOURCES) benchmarks/core/bench_harvest.c))
+
+.PHONY: core core-asan core-tsan core-faults core-bench
+
+core: build/core/program ## the core's tests, without Python
+	@$(CORE_LIMIT) build/core/program core $(K)
+
+core-asan: build/core-asan/program ## the same under ASan and UBSan
+	@$(CORE_LIMIT) build/core-asan/program core-asan $(K)
+
+core-tsan: build/core-tsan/program ## the same under TSan
+	@$(CORE_LIMIT) build/core-tsan/program core-tsan $(K)
+
+core-faults: build/core-faults/program ## each system call and allocation fails once
+	@$(CORE_LIMIT) build/core-faults/program core-faults $(K)
+
+core-bench: build/core-bench/program ## ns an event over a bare epoll_wait loop
+	@for n in 1 10 100 1000; do $(CORE_LIMIT) build/core-bench/program $$n \
+	    || exit 1; done
