@@ -1,0 +1,1 @@
+"""The parts that every benchmark is made of."""

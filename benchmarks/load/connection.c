@@ -1,0 +1,255 @@
+/*
+ * connection.c - one socket of the load generator: open, send, receive, close.
+ *
+ * Nothing here copies what is sent: the queue holds pointers to bytes that
+ * outlive the request, and several requests leave in one sendmsg.
+ */
+#include "load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int
+socket_connect_unix(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+static int
+socket_connect_tcp(const struct options *options)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons((uint16_t)options->port),
+    };
+    /* For a connect, the timeout of sending is the one that counts. */
+    struct timeval patience = {.tv_sec = 10};
+    int one = 1;
+
+    if (inet_pton(AF_INET, options->host, &address.sin_addr) != 1) {
+        errno = EINVAL;
+        return -1;
+    }
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+struct connection *
+connection_open(struct load *load, struct client *client)
+{
+    const struct options *options = &load->options;
+    struct connection *connection = calloc(1, sizeof(*connection));
+
+    if (connection == NULL) {
+        load_complain(load, "out of memory");
+        return NULL;
+    }
+    connection->client = client;
+    connection->fd = options->unix_path != NULL
+        ? socket_connect_unix(options->unix_path)
+        : socket_connect_tcp(options);
+    if (connection->fd < 0) {
+        load_complain(load, "client %u cannot connect: %s", client->index,
+                      strerror(errno));
+        free(connection);
+        return NULL;
+    }
+    fcntl(connection->fd, F_SETFL, O_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    if (epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) < 0) {
+        load_complain(load, "epoll_ctl: %s", strerror(errno));
+        close(connection->fd);
+        free(connection);
+        return NULL;
+    }
+    client->connections[client->connections_count++] = connection;
+    load->open_connections++;
+    return connection;
+}
+
+void
+connection_close(struct load *load, struct connection *connection)
+{
+    if (connection->fd < 0) {
+        return;
+    }
+    close(connection->fd);
+    connection->fd = -1;
+    connection->out_count = 0;
+    load->outstanding -= connection->outstanding;
+    connection->outstanding = 0;
+    load->open_connections--;
+}
+
+bool
+connection_push(struct connection *connection, const void *bytes,
+                size_t count)
+{
+    if (connection->out_count == LOAD_OUT_MAX) {
+        return false;
+    }
+    unsigned last = connection->out_count++;
+    connection->out[last] = (struct iovec){
+        .iov_base = (void *)bytes, .iov_len = count};
+    return true;
+}
+
+static void
+connection_lose(struct load *load, struct connection *connection,
+                const char *how)
+{
+    load->lost_connections++;
+    load_complain(load, "client %u: connection lost with %llu requests "
+                  "outstanding: %s", connection->client->index,
+                  (unsigned long long)connection->outstanding, how);
+    connection_close(load, connection);
+}
+
+static void
+connection_watch_write(struct load *load, struct connection *connection,
+                       bool on)
+{
+    struct epoll_event event = {
+        .events = EPOLLIN | (on ? EPOLLOUT : 0), .data.ptr = connection};
+
+    if (connection->is_armed_for_write != on) {
+        connection->is_armed_for_write = on;
+        epoll_ctl(load->epoll_fd, EPOLL_CTL_MOD, connection->fd, &event);
+    }
+}
+
+/* Forgets what left; the first queued piece may have left in part. */
+static void
+connection_sent(struct connection *connection, size_t count)
+{
+    while (count != 0) {
+        struct iovec *first = &connection->out[connection->out_first];
+        if (count < first->iov_len) {
+            first->iov_base = (char *)first->iov_base + count;
+            first->iov_len -= count;
+            break;
+        }
+        count -= first->iov_len;
+        connection->out_first++;
+    }
+    if (connection->out_first == connection->out_count) {
+        connection->out_first = 0;
+        connection->out_count = 0;
+    }
+}
+
+int
+connection_flush(struct load *load, struct connection *connection)
+{
+    while (connection->fd >= 0 && connection->out_count != 0) {
+        struct msghdr message = {
+            .msg_iov = &connection->out[connection->out_first],
+            .msg_iovlen = connection->out_count - connection->out_first,
+        };
+        ssize_t sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) {
+            continue;
+        }
+        if (sent < 0 && errno == EAGAIN) {
+            connection_watch_write(load, connection, true);
+            return 0;
+        }
+        if (sent < 0) {
+            connection_lose(load, connection, strerror(errno));
+            return -1;
+        }
+        connection_sent(connection, (size_t)sent);
+        if (connection->out_count == 0) {
+            /* A window deeper than the queue goes out in several parts. */
+            load->workload->fill(load, connection->client);
+        }
+    }
+    if (connection->fd < 0) {
+        return -1;
+    }
+    connection_watch_write(load, connection, false);
+    return 0;
+}
+
+static void
+connection_receive(struct load *load, struct connection *connection)
+{
+    ssize_t count = recv(connection->fd, load->read_buffer, LOAD_READ_BYTES,
+                         0);
+
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (count <= 0) {
+        connection_lose(load, connection,
+                        count == 0 ? "end of stream" : strerror(errno));
+        return;
+    }
+    load->now_ns = load_clock_ns();
+    load->progress_ns = load->now_ns;
+    if (load->is_measuring) {
+        load->received_bytes += (uint64_t)count;
+    }
+    if (load->workload->receive(load, connection, load->read_buffer,
+                                (size_t)count) < 0) {
+        connection_lose(load, connection, "what came makes no sense");
+        return;
+    }
+    load->workload->fill(load, connection->client);
+    struct client *client = connection->client;
+    for (unsigned i = 0; i < client->connections_count; i++) {
+        (void)connection_flush(load, client->connections[i]);
+    }
+}
+
+void
+connection_ready(struct load *load, struct connection *connection,
+                 uint32_t events)
+{
+    if (connection->fd >= 0 && (events & EPOLLOUT) != 0
+        && connection_flush(load, connection) < 0) {
+        return;
+    }
+    if (connection->fd >= 0
+        && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+        connection_receive(load, connection);
+    }
+}

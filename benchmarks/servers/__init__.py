@@ -1,0 +1,1 @@
+"""The servers under load; each runs in its own process, on any loop."""

@@ -1,0 +1,122 @@
+"""An echo server through each of asyncio's doors: protocol, buffered, streams, sock."""
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from . import common
+
+BUFFER_BYTES = 256 * 1024
+SOCK_BYTES = 64 * 1024
+BACKLOG = 4096
+
+
+class Echo(asyncio.Protocol):
+    """Writes back what it is given."""
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+
+class BufferedEcho(asyncio.BufferedProtocol):
+    """The same with a buffer of its own.
+
+    What is written is a copy: a transport may keep what it cannot send at
+    once, and the buffer is filled again before that has left.
+    """
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.buffer = memoryview(bytearray(BUFFER_BYTES))
+
+    def get_buffer(self, sizehint):
+        return self.buffer
+
+    def buffer_updated(self, nbytes):
+        self.transport.write(bytes(self.buffer[:nbytes]))
+
+
+async def stream_echo(reader, writer):
+    """A connection of asyncio.start_server."""
+    try:
+        while data := await reader.read(BUFFER_BYTES):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+async def sock_echo(loop, sock):
+    """A connection of loop.sock_accept."""
+    with sock:
+        try:
+            while data := await loop.sock_recv(sock, SOCK_BYTES):
+                await loop.sock_sendall(sock, data)
+        except ConnectionError:
+            pass
+
+
+async def sock_accept(loop, listener):
+    """Accepts for ever."""
+    tasks = set()
+    while True:
+        sock, _ = await loop.sock_accept(listener)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = asyncio.ensure_future(sock_echo(loop, sock))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+
+def listen(path: str | None) -> socket.socket:
+    """A non-blocking listener on a port of the kernel's choice, or on path."""
+    if path:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+    else:
+        # The number of the protocol matters: asyncio sets TCP_NODELAY only on
+        # sockets that have it, and accepted ones inherit it from here.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind(("127.0.0.1", 0))
+    listener.setblocking(False)
+    listener.listen(BACKLOG)
+    return listener
+
+
+async def serve(api: str, path: str | None) -> None:
+    """Serve until cancelled."""
+    loop = asyncio.get_running_loop()
+    listener = listen(path)
+    port = 0 if path else listener.getsockname()[1]
+    if api == "sock":
+        common.announce(port)
+        await sock_accept(loop, listener)
+    elif api == "streams":
+        start = asyncio.start_unix_server if path else asyncio.start_server
+        server = await start(stream_echo, sock=listener, backlog=BACKLOG)
+    else:
+        protocol = BufferedEcho if api == "buffered" else Echo
+        start = loop.create_unix_server if path else loop.create_server
+        server = await start(protocol, sock=listener, backlog=BACKLOG)
+    common.announce(port)
+    async with server:
+        await server.serve_forever()
+
+
+APIS = ("protocol", "buffered", "streams", "sock")
+
+
+def main() -> None:
+    parser = common.arguments(__doc__)
+    parser.add_argument("--api", choices=APIS, default="protocol")
+    options = parser.parse_args()
+    common.serve(options.loop, lambda: serve(options.api, options.unix))
+
+
+if __name__ == "__main__":
+    main()
