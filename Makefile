@@ -70,16 +70,22 @@ $(VENV)/ready:
 	    echo 'no C compiler: $(CC) (Debian, Ubuntu: apt-get install gcc libc6-dev)' >&2; \
 	    exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --upgrade pip 'setuptools>=77' wheel
+	$(PIP) install --upgrade pip 'setuptools>=77'
+	@pwd >"$$($(PY) -c 'import sysconfig; \
+	    print(sysconfig.get_path("purelib"))')/kevent-checkout.pth"
 	@touch $@
 
+# The extension is built beside kevent/*.py, one file for each Python, and the
+# venv looks into the checkout.  make sdist shows the road that users take.
+BUILD = $(PY) setup.py -q build_ext --inplace --force --build-temp $(VENV)/build
+
 $(VENV)/built: $(SOURCES) | $(VENV)/ready
-	$(PIP) install --no-build-isolation --no-deps --editable .
+	$(BUILD)
 	@touch $@
 
 # The same with warnings as errors; what `make test` looks at.
 $(VENV)/built-strictly: $(SOURCES) | $(VENV)/ready
-	KEVENT_WERROR=1 $(PIP) install --no-build-isolation --no-deps --editable .
+	KEVENT_WERROR=1 $(BUILD)
 	@touch $@ $(VENV)/built
 
 # What the demo and some tests use.  A Python that is too new for one of them
@@ -94,7 +100,7 @@ $(VENV)/pytest: Makefile | $(VENV)/ready
 	$(PIP) install pytest
 	@touch $@
 
-build: $(VENV)/built ## build in place and install (editable) into the venv
+build: $(VENV)/built ## build the extension in place, for the venv
 
 # ---- the parts of make test -----------------------------------------------
 
