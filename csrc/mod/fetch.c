@@ -88,6 +88,9 @@ KevCall_Fetch(struct face_queue *queue, const char *call,
         KevErr_Set(EBADF, "%s(): the queue was closed meanwhile", call);
         return -1;
     }
+    if (r == 0 && wait->sigmask != NULL && PyErr_CheckSignals() < 0) {
+        return -1;   /* what the mask held back comes before the result */
+    }
     queue->waits++;
     queue->events += (uint64_t)r;
     return r;
