@@ -113,7 +113,9 @@ parts_commit(HandleObject *self, const struct handle_parts *parts,
     self->loop = Py_NewRef((PyObject *)loop);
     self->repr = Py_NewRef(Py_None);
     self->source_traceback = parts->source;
+#if PY_VERSION_HEX < 0x030C0000
     self->weakrefs = NULL;
+#endif
 }
 
 PyObject *
@@ -454,7 +456,10 @@ handle_clear(PyObject *op)
 static void
 handle_release_slots(HandleObject *self)
 {
-    if (self->weakrefs != NULL) {
+#if PY_VERSION_HEX < 0x030C0000
+    if (self->weakrefs != NULL)
+#endif
+    {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     Py_XDECREF(self->args);
@@ -533,8 +538,9 @@ static PyGetSetDef handle_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+/* Not immutable: 3.14 allows that only where the bases are. */
 #define HANDLE_FLAGS                                                      \
-    (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE    \
+    (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC                               \
      | Py_TPFLAGS_DISALLOW_INSTANTIATION)
 
 static PyType_Slot handle_slots[] = {
@@ -618,9 +624,7 @@ check_layout(PyObject *handle, PyObject *timer)
             < 0) {
         return -1;
     }
-    if (((PyTypeObject *)handle)->tp_weaklistoffset
-            != (Py_ssize_t)offsetof(HandleObject, weakrefs)
-        || ((PyTypeObject *)handle)->tp_basicsize
+    if (((PyTypeObject *)handle)->tp_basicsize
             != (Py_ssize_t)offsetof(HandleObject, arg)
         || ((PyTypeObject *)timer)->tp_basicsize
             != (Py_ssize_t)offsetof(TimerObject, arg)) {

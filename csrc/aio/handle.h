@@ -14,6 +14,13 @@
 
 struct LoopObject;
 
+/* The head of the weak reference list: before the object from 3.12 on. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define HANDLE_WEAKREFS
+#else
+#define HANDLE_WEAKREFS PyObject *weakrefs;
+#endif
+
 #define HANDLE_SLOTS                                                      \
     PyObject_HEAD                                                         \
     PyObject *args;       /* tuple, or NULL: no argument, or one in arg */ \
@@ -23,7 +30,7 @@ struct LoopObject;
     PyObject *loop;                                                       \
     PyObject *repr;                                                       \
     PyObject *source_traceback;                                           \
-    PyObject *weakrefs;
+    HANDLE_WEAKREFS
 
 typedef struct HandleObject {
     HANDLE_SLOTS

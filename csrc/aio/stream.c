@@ -980,8 +980,8 @@ static PyType_Slot stream_slots[] = {
 static PyType_Spec stream_spec = {
     .name = "kevent._core.StreamTransport",
     .basicsize = sizeof(StreamObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE
-        | Py_TPFLAGS_IMMUTABLETYPE,
+    /* Not immutable: 3.14 allows that only where the bases are. */
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
     .slots = stream_slots,
 };
 
