@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Protocol, final, overload
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
 # ---- the kevent calls -------------------------------------------------------
 
@@ -158,6 +158,7 @@ def kevent_wait(
 ) -> int: ...
 def kevent_commit(fd: FileDescriptorLike, new_uidx: int, over: int) -> int: ...
 
+@disjoint_base
 class Queue:
     def __new__(
         cls,
@@ -168,37 +169,25 @@ class Queue:
     def closed(self) -> bool: ...
     @property
     def ring(self) -> Ring | None: ...
-    @overload
-    def add(self, event: ukevent, /) -> ukevent | None: ...
-    @overload
     def add(
         self,
-        id: _Id,
-        type: int,
+        id: _Id | ukevent,
+        type: int | None = None,
         event: int | None = None,
         req_flags: int | None = ...,
         user: int = 0,
     ) -> ukevent | None: ...
-    @overload
-    def modify(self, event: ukevent, /) -> None: ...
-    @overload
     def modify(
         self,
-        id: _Id,
-        type: int,
+        id: _Id | ukevent,
+        type: int | None = None,
         event: int | None = None,
         req_flags: int | None = ...,
     ) -> None: ...
-    @overload
-    def remove(self, event: ukevent, /) -> None: ...
-    @overload
-    def remove(self, id: _Id, type: int) -> None: ...
-    @overload
-    def ready(self) -> None: ...
-    @overload
-    def ready(self, event: ukevent, /) -> None: ...
-    @overload
-    def ready(self, id: _Id, type: int) -> None: ...
+    def remove(self, id: _Id | ukevent, type: int | None = None) -> None: ...
+    def ready(
+        self, id: _Id | ukevent | None = None, type: int | None = None
+    ) -> None: ...
     @overload
     def ctl(
         self, cmd: int, events: list[ukevent] | tuple[ukevent, ...]
@@ -250,6 +239,7 @@ class Queue:
 
 # ---- the selector -----------------------------------------------------------
 
+@disjoint_base
 class SelectorMap:
     def __len__(self) -> int: ...
     def __getitem__(self, fileobj: FileDescriptorLike, /) -> SelectorKey: ...
@@ -257,7 +247,9 @@ class SelectorMap:
     def __iter__(self) -> Iterator[int]: ...
     def get(self, fileobj: FileDescriptorLike, default: Any = None, /) -> Any: ...
 
+@disjoint_base
 class Selector:
+    def __init__(self) -> None: ...
     def register(
         self, fileobj: FileDescriptorLike, events: int, data: Any = None
     ) -> SelectorKey: ...

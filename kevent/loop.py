@@ -153,6 +153,8 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
                 )
         finally:
             self._current_handle = None
+            # The frame of a task that failed leads here: no cycle through it.
+            handle = None
 
     def _log_slow_stream(self, transport, started):
         took = _core.Loop.time(self) - started
