@@ -55,6 +55,8 @@ def chosen_modules(options, package) -> list[str]:
         known.append("test_selectors")
     if options.modules:
         wanted = options.modules.split(",")
+        if "test_selectors" in wanted and not options.selector:
+            raise ValueError("test_selectors needs --selector")
         unknown = set(wanted) - set(known)
         if unknown:
             raise ValueError(f"no such module: {', '.join(sorted(unknown))}")
