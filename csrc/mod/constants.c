@@ -121,7 +121,7 @@ KevConst_TypeName(uint32_t type)
     return PyUnicode_FromFormat("%u", (unsigned)type);
 }
 
-/* Appends "|text" (or text, to nothing) to *names, which is NULL on failure. */
+/* Appends "|text" (or text, to nothing) to *names, NULL on failure. */
 static void
 names_append(PyObject **names, PyObject *text)
 {

@@ -222,19 +222,28 @@ queue_commit(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 
 /* ---- one element ------------------------------------------------------ */
 
-/* (event) or (id, type, event=None, req_flags=None, user=0) to a record. */
+/* (id, type, event=None, req_flags=None, user=0), or one ukevent in the place
+   of id and of all the others, to a record.  0 or -1. */
 static int
 one_record(QueueObject *self, const struct arg_spec *spec,
            PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
            uint32_t req_flags, struct ukevent *ret_event)
 {
     PyTypeObject *type = (PyTypeObject *)self->state->ukevent_type;
-    if (nargs == 1 && kwnames == NULL && Py_IS_TYPE(args[0], type)) {
-        *ret_event = ((UkeventObject *)args[0])->event;
-        return 0;
-    }
     PyObject *slots[5] = {NULL};
     if (KevArgs_Spread(spec, args, nargs, kwnames, slots) < 0) {
+        return -1;
+    }
+    int is_record = Py_IS_TYPE(slots[0], type);
+    if (is_record && nargs + (kwnames == NULL
+                              ? 0 : PyTuple_GET_SIZE(kwnames)) == 1)
+    {
+        *ret_event = ((UkeventObject *)slots[0])->event;
+        return 0;
+    }
+    if (is_record || slots[1] == NULL) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() takes id and type, or one ukevent", spec->call);
         return -1;
     }
     return KevUkevent_Fill(spec->call, slots, req_flags, ret_event);
@@ -283,7 +292,7 @@ queue_add(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     static const struct arg_spec spec = {
         .call = "add",
         .names = {"id", "type", "event", "req_flags", "user"},
-        .count = 5, .required = 2,
+        .count = 5, .required = 1,
     };
     QueueObject *self = (QueueObject *)op;
     struct ukevent event;
@@ -308,7 +317,7 @@ queue_modify(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 {
     static const struct arg_spec spec = {
         .call = "modify", .names = {"id", "type", "event", "req_flags"},
-        .count = 4, .required = 2,
+        .count = 4, .required = 1,
     };
     QueueObject *self = (QueueObject *)op;
     struct ukevent event;
@@ -326,7 +335,7 @@ queue_remove(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
              PyObject *kwnames)
 {
     static const struct arg_spec spec = {
-        .call = "remove", .names = {"id", "type"}, .count = 2, .required = 2,
+        .call = "remove", .names = {"id", "type"}, .count = 2, .required = 1,
     };
     QueueObject *self = (QueueObject *)op;
     struct ukevent event;
@@ -343,10 +352,12 @@ queue_ready(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
             PyObject *kwnames)
 {
     static const struct arg_spec spec = {
-        .call = "ready", .names = {"id", "type"}, .count = 2, .required = 2,
+        .call = "ready", .names = {"id", "type"}, .count = 2, .required = 1,
     };
     QueueObject *self = (QueueObject *)op;
-    if (nargs == 0 && kwnames == NULL) {
+    if (kwnames == NULL && (nargs == 0
+                            || (nargs == 1 && args[0] == Py_None)))
+    {
         if (KevFd_Enter(self->state, "ready", self->queue) < 0) {
             return NULL;
         }
@@ -464,21 +475,21 @@ PyDoc_STRVAR(queue_doc,
 "After fork() a child's copy is dead and raises OSError (EBADF).");
 
 PyDoc_STRVAR(add_doc,
-"add($self, /, id, type, event=None, req_flags=KEVENT_REQ_ALWAYS_QUEUE,\n"
-"    user=0)\n--\n\n"
-"Watch an event, given by its parts or as one ukevent.\n\n"
+"add($self, /, id, type=None, event=None,\n"
+"    req_flags=KEVENT_REQ_ALWAYS_QUEUE, user=0)\n--\n\n"
+"Watch an event, given by its parts, or as one ukevent in the place of id.\n\n"
 "Returns None, or the event if it was ready at once and is not registered\n"
 "(which needs req_flags without KEVENT_REQ_ALWAYS_QUEUE).  OSError if it\n"
 "cannot be watched: EEXIST, EBADF, ENOSYS for an unknown type, ...");
 
 PyDoc_STRVAR(modify_doc,
-"modify($self, /, id, type, event=None,\n"
+"modify($self, /, id, type=None, event=None,\n"
 "       req_flags=KEVENT_REQ_ALWAYS_QUEUE)\n--\n\n"
 "Watch for other events, or otherwise.  OSError (ENOENT) if not registered.");
 
 PyDoc_STRVAR(remove_doc,
-"remove($self, /, id, type)\n--\n\n"
-"Forget an event, also one that is ready.  OSError (ENOENT) if there is none.");
+"remove($self, /, id, type=None)\n--\n\n"
+"Forget an event, also one that is ready.  ENOENT if there is none.");
 
 PyDoc_STRVAR(ready_doc,
 "ready($self, /, id=None, type=None)\n--\n\n"

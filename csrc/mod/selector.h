@@ -8,6 +8,10 @@
 #include "mod/state.h"
 #include "mod/watches.h"
 
+/* The numbers of the stdlib's selectors. */
+#define EVENT_READ 1u
+#define EVENT_WRITE 2u
+
 typedef struct {
     PyObject_HEAD
     ModState *state;              /* borrowed: type -> module -> state */
@@ -28,6 +32,13 @@ long KevSelector_Lookup(SelectorObject *self, PyObject *fileobj);
 
 /* Sets KeyError("<fileobj> is not registered"); returns NULL. */
 PyObject *KevSelector_NotRegistered(PyObject *fileobj);
+
+/* Enter the queue for a call (KevFd_Leave ends it), or raise what a closed
+   epoll object raises: NULL. */
+struct face_queue *KevSelector_Enter(SelectorObject *self);
+
+/* select(), with the selector's lock: a new list, or NULL. */
+PyObject *KevSelector_SelectLocked(SelectorObject *self, PyObject *timeout);
 
 int KevSelector_Setup(PyObject *module, ModState *state);
 

@@ -24,6 +24,9 @@ def test_add_takes_a_ukevent(queue):
     assert queue.add(ukevent(4, kevent.KEVENT_UNOTIFY, user=9)) is None
     queue.ready(4, kevent.KEVENT_UNOTIFY)
     assert [e.user for e in queue.get_events(timeout=0)] == [9]
+    for arguments in ((5,), (ukevent(4, 9), 9)):
+        with pytest.raises(TypeError, match="one ukevent"):
+            queue.add(*arguments)
 
 
 def test_add_returns_what_was_ready_if_asked_to(queue, pair):
