@@ -129,11 +129,19 @@ response_head_end(struct load *load, struct response *response)
     return response_finish(load, response);
 }
 
+static bool
+header_is(const char *line, const char *name)
+{
+    size_t length = strlen(name);
+
+    return strncasecmp(line, name, length) == 0 && line[length] == ':';
+}
+
 static enum answer
 response_header(struct load *load, struct response *response)
 {
-    char *line = response->line;
-    char *colon = strchr(line, ':');
+    const char *line = response->line;
+    const char *colon = strchr(line, ':');
 
     if (line[0] == '\0') {
         return response_head_end(load, response);
@@ -142,25 +150,24 @@ response_header(struct load *load, struct response *response)
         return response_broken(load, response, "not a header");
     }
     const char *value = colon + 1 + strspn(colon + 1, " \t");
-    *colon = '\0';
-    if (strcasecmp(line, "content-length") == 0) {
+    if (header_is(line, "content-length")) {
         if (response->has_length
             || !parse_size(value, 10, &response->body_left)) {
             return response_broken(load, response, "Content-Length");
         }
         response->has_length = true;
     }
-    else if (strcasecmp(line, "transfer-encoding") == 0) {
+    else if (header_is(line, "transfer-encoding")) {
         if (strcasecmp(value, "chunked") != 0) {
             return response_broken(load, response, "Transfer-Encoding");
         }
         response->is_chunked = true;
     }
-    else if (strcasecmp(line, "connection") == 0
+    else if (header_is(line, "connection")
              && strcasecmp(value, "close") == 0) {
         return response_broken(load, response, "the connection is to end");
     }
-    else if (strcasecmp(line, "sec-websocket-accept") == 0
+    else if (header_is(line, "sec-websocket-accept")
              && response->expected.accept != NULL) {
         response->is_accepted =
             strcmp(value, response->expected.accept) == 0;

@@ -21,10 +21,13 @@ def main() -> None:
     except Exception as error:
         answer["reason"] = f"{type(error).__name__}: {error}"
     for name in (factory.partition(":")[0], *modules):
+        version = getattr(sys.modules.get(name), "__version__", None)
         try:
-            answer["versions"][name] = metadata.version(name)
+            version = version or metadata.version(name)
         except metadata.PackageNotFoundError:
             pass
+        if version:
+            answer["versions"][name] = version
     print(json.dumps(answer))
 
 
