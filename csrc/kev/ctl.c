@@ -112,9 +112,11 @@ element_add(struct kev_queue *queue, struct ukevent *element,
     if (r < 0) {
         return r;
     }
-    if (element_find(queue, element) != NULL
-        && (!source->has_fd || kev_origin_alive(queue, element))) {
-        return -EEXIST;
+    if (element_find(queue, element) != NULL) {
+        r = source->has_fd ? kev_origin_probe(queue, element) : -EEXIST;
+        if (r < 0) {
+            return r;
+        }
     }
     struct ukevent fresh = *element;
     fresh.ret_flags = 0;

@@ -259,22 +259,24 @@ kev_origin_update(struct kev_queue *queue, struct kev_note *note)
     return r;
 }
 
-bool
-kev_origin_alive(struct kev_queue *queue, const struct ukevent *spare)
+int
+kev_origin_probe(struct kev_queue *queue, const struct ukevent *spare)
 {
     int fd = (int)spare->id.raw[0];
     struct kev_origin *origin = kev_origin_at(&queue->registry, (uint32_t)fd);
     if (origin->armed != 0) {
         int r = origin_entry(queue, EPOLL_CTL_ADD, fd, EPOLLET, 0);
-        if (r < 0 && r != -EBADF) {
-            return true;
-        }
         if (r == 0) {
             (void)origin_entry(queue, EPOLL_CTL_DEL, fd, 0, 0);
         }
+        else if (r != -EBADF && r != -EPERM && r != -EINVAL && r != -ELOOP) {
+            /* -EEXIST: it is alive.  Those above: the number names nothing,
+               or what could never have been registered. */
+            return r;
+        }
     }
     origin_orphan(queue, origin, spare);
-    return false;
+    return 0;
 }
 
 void

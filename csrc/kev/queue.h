@@ -147,10 +147,10 @@ int kev_origin_detach(struct kev_queue *queue, struct kev_note *note);
 /* Watch according to note's new event and req_flags.  0 or -errno. */
 int kev_origin_update(struct kev_queue *queue, struct kev_note *note);
 
-/* Is a registration of this descriptor still alive in the kernel?  If not
-   its notes are orphaned (each reports BROKEN), but the one with the key of
-   `spare`, which goes silently. */
-bool kev_origin_alive(struct kev_queue *queue, const struct ukevent *spare);
+/* Is the registration of this descriptor still alive in the kernel?  -EEXIST
+   if so.  If not, 0: its notes are orphaned (each reports BROKEN), but the
+   one with the key of `spare`, which goes silently.  -errno: who knows. */
+int kev_origin_probe(struct kev_queue *queue, const struct ukevent *spare);
 
 /* The kernel shall say no more about a note that stays registered. */
 void kev_origin_disarm(struct kev_queue *queue, struct kev_note *note);

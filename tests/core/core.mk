@@ -7,7 +7,7 @@ CC ?= cc
 K ?=
 CORE_WARN := -std=gnu11 -Wall -Wextra -Wconversion -Wstrict-prototypes \
     -Wmissing-prototypes -Wshadow -Werror
-CORE_LIBS := -lpthread
+CORE_LIBS := -lpthread -lrt
 CORE_LIMIT := timeout --kill-after=10 240
 CORE_HEADERS := $(wildcard csrc/kev/*.h tests/core/*.h)
 CORE_SOURCES := $(wildcard csrc/kev/*.c)

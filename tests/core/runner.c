@@ -8,10 +8,12 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TEST_SECONDS 60
@@ -70,6 +72,24 @@ descriptors_open(void)
     return count;
 }
 
+/* Kills the process when its time is up, whatever it does with signals and
+   with alarm(2). */
+static void
+limit_time(void)
+{
+    struct sigevent kill = {
+        .sigev_notify = SIGEV_SIGNAL,
+        .sigev_signo = SIGKILL,
+    };
+    struct itimerspec end = {.it_value.tv_sec = TEST_SECONDS};
+    timer_t timer;
+    if (timer_create(CLOCK_MONOTONIC, &kill, &timer) < 0
+        || timer_settime(timer, 0, &end, NULL) < 0) {
+        perror("timer_create");
+        test_end(1);
+    }
+}
+
 /* The child: never returns. */
 _Noreturn static void
 test_child(const struct kev_test *test, int output)
@@ -77,7 +97,7 @@ test_child(const struct kev_test *test, int output)
     dup2(output, STDOUT_FILENO);
     dup2(output, STDERR_FILENO);
     close(output);
-    alarm(TEST_SECONDS);
+    limit_time();
     int before = descriptors_open();
     test->run();
     int after = descriptors_open();
