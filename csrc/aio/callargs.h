@@ -1,5 +1,5 @@
 /*
- * callargs.h - arguments of the calls that take (…, callback, *args, context=None).
+ * callargs.h - arguments of calls like (..., callback, *args, context=None).
  */
 #ifndef KEV_AIO_CALLARGS_H
 #define KEV_AIO_CALLARGS_H

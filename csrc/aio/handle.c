@@ -16,7 +16,7 @@
 #define FREELIST_MAX 256
 #endif
 
-/* ---- birth ------------------------------------------------------------ */
+/* ---- birth ---------------------------------------------------------- */
 
 static HandleObject *
 handle_alloc(ModState *state)
@@ -163,7 +163,7 @@ KevTimer_New(ModState *state, LoopObject *loop, PyObject *when,
     return (PyObject *)self;
 }
 
-/* ---- what it may be asked ---------------------------------------------- */
+/* ---- what it may be asked ------------------------------------------- */
 
 static inline PyObject **
 handle_arg_slot(PyObject *self, ModState *state)
@@ -290,7 +290,7 @@ handle_cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
     return Py_NewRef(((HandleObject *)self)->cancelled);
 }
 
-/* ---- running ----------------------------------------------------------- */
+/* ---- running -------------------------------------------------------- */
 
 /* The callback's result in the handle's context.  New reference or NULL. */
 static PyObject *
@@ -418,7 +418,7 @@ KevHandle_Run(ModState *state, LoopObject *loop, PyObject *handle)
     return run_foreign(state, handle);
 }
 
-/* ---- life and death ----------------------------------------------------- */
+/* ---- life and death ------------------------------------------------- */
 
 static int
 handle_traverse(PyObject *op, visitproc visit, void *arg)
@@ -517,7 +517,7 @@ KevHandle_FreelistClear(ModState *state)
     list->count = 0;
 }
 
-/* ---- the types ---------------------------------------------------------- */
+/* ---- the types ------------------------------------------------------ */
 
 PyDoc_STRVAR(cancel_doc,
 "cancel($self)\n--\n\n"

@@ -17,7 +17,7 @@
 
 #define NS_PER_S 1000000000
 
-/* ---- time --------------------------------------------------------------- */
+/* ---- time ----------------------------------------------------------- */
 
 int64_t
 KevLoop_Now(void)
@@ -72,7 +72,7 @@ loop_time(PyObject *self, PyObject *Py_UNUSED(ignored))
     return PyFloat_FromDouble((double)KevLoop_Now() / 1e9);
 }
 
-/* ---- queueing ------------------------------------------------------------ */
+/* ---- queueing ------------------------------------------------------- */
 
 int
 KevLoop_CheckOpen(LoopObject *self)
@@ -367,7 +367,7 @@ loop_check_closed(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-/* ---- life ----------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------- */
 
 static void
 release_kernel(LoopObject *self)
@@ -522,7 +522,7 @@ loop_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
-/* ---- attributes that both halves use --------------------------------------- */
+/* ---- attributes that both halves use -------------------------------- */
 
 static int
 loop_has_own(LoopObject *self, PyObject *name, const char *method)
@@ -812,5 +812,6 @@ static PyType_Spec loop_spec = {
 int
 KevLoop_Setup(PyObject *module, ModState *state)
 {
-    return KevModule_AddType(module, &loop_spec, NULL, &state->loop_type, 1);
+    return KevModule_AddType(module, &loop_spec, NULL, &state->loop_type,
+                             1);
 }

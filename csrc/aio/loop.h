@@ -70,7 +70,7 @@ typedef struct LoopObject {
 #define LOOP_RING_NUM 1024u
 #define LOOP_RECEIVE_SIZE (256 * 1024)
 
-/* ---- loop.c ------------------------------------------------------------- */
+/* ---- loop.c --------------------------------------------------------- */
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 int64_t KevLoop_Now(void);
@@ -98,14 +98,14 @@ void KevLoop_Wake(LoopObject *self);
 
 int KevLoop_Setup(PyObject *module, ModState *state);
 
-/* ---- loop_run.c --------------------------------------------------------- */
+/* ---- loop_run.c ----------------------------------------------------- */
 
 /* One iteration; until stopped.  0 or -1 with an exception. */
 int KevLoop_RunOnce(LoopObject *self);
 int KevLoop_Run(LoopObject *self);
 
 
-/* ---- loop_fd.c ---------------------------------------------------------- */
+/* ---- loop_fd.c ------------------------------------------------------ */
 
 /* The table's row for fd, made if need be; NULL with MemoryError. */
 struct loop_fd *KevLoop_FdRow(LoopObject *self, int fd);

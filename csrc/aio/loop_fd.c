@@ -52,7 +52,7 @@ row_of(LoopObject *self, int fd)
     return fd >= 0 && fd < self->fds_count ? &self->fds[fd] : NULL;
 }
 
-/* ---- the kevent of a row -------------------------------------------------- */
+/* ---- the kevent of a row -------------------------------------------- */
 
 static int
 kevent_of(LoopObject *self, unsigned cmd, int fd, uint32_t events,
@@ -110,7 +110,7 @@ kevent_modify(LoopObject *self, int fd, uint32_t events, uint32_t req_flags)
     return kevent_add(self, fd, events, req_flags);
 }
 
-/* ---- callbacks ------------------------------------------------------------ */
+/* ---- callbacks ------------------------------------------------------ */
 
 static uint32_t
 callback_events(const struct loop_fd *row)
@@ -385,7 +385,7 @@ KevLoop_EnsureNoTransport(PyObject *op, PyObject *fileobj)
     Py_RETURN_NONE;
 }
 
-/* ---- streams --------------------------------------------------------------- */
+/* ---- streams -------------------------------------------------------- */
 
 int
 KevLoop_StreamAttach(LoopObject *self, int fd, struct StreamObject *stream)
@@ -439,7 +439,7 @@ KevLoop_StreamWantWrite(LoopObject *self, int fd, int want)
     return 0;
 }
 
-/* ---- dispatch ----------------------------------------------------------------- */
+/* ---- dispatch ------------------------------------------------------- */
 
 static int
 run_callback(LoopObject *self, int fd, PyObject *handle, int writing)
@@ -508,7 +508,7 @@ KevLoop_Dispatch(LoopObject *self, const struct ukevent *event)
     return 0;
 }
 
-/* ---- the whole table ------------------------------------------------------- */
+/* ---- the whole table ------------------------------------------------ */
 
 void
 KevLoop_FdsClear(LoopObject *self)

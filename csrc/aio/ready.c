@@ -94,7 +94,7 @@ KevReady_Assign(ReadyObject *self, PyObject *iterable)
     return r;
 }
 
-/* ---- as Python sees it -------------------------------------------------- */
+/* ---- as Python sees it ---------------------------------------------- */
 
 static Py_ssize_t
 ready_length(PyObject *self)

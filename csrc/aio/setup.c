@@ -19,7 +19,7 @@ intern_names(ModState *state)
     return 0;
 }
 
-/* module.attribute, a new reference in *slot; None if `optional` and absent. */
+/* module.attribute, a new reference in *slot; None if optional and absent. */
 static int
 look_up(const char *module, const char *attribute, int optional,
         PyObject **slot)

@@ -1,17 +1,14 @@
 /*
- * stream.c - the stream transport: birth, what it may be told, death.
+ * stream.c - the life of a stream transport: birth, events, the end.
  */
 #include "aio/stream.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include "aio/compat.h"
-#include "mod/errors.h"
 
-/* ---- errors ---------------------------------------------------------------- */
+/* ---- errors --------------------------------------------------------- */
 
 static int
 must_end_pass(void)
@@ -63,10 +60,10 @@ KevStream_FatalErrno(StreamObject *self, int err, const char *message)
     return KevStream_Fatal(self, message);
 }
 
-/* ---- the end ----------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------- */
 
-static void
-detach(StreamObject *self)
+void
+KevStream_Detach(StreamObject *self)
 {
     if (self->attached) {
         self->attached = 0;
@@ -105,7 +102,7 @@ KevStream_Close(StreamObject *self)
     }
     self->conn_lost++;
     Py_INCREF(self);
-    detach(self);
+    KevStream_Detach(self);
     int r = schedule_lost(self, Py_None);
     Py_DECREF(self);
     return r;
@@ -121,7 +118,7 @@ KevStream_ForceClose(StreamObject *self, PyObject *exc)
     self->closing = 1;
     self->conn_lost++;
     Py_INCREF(self);
-    detach(self);
+    KevStream_Detach(self);
     int r = schedule_lost(self, exc);
     Py_DECREF(self);
     return r;
@@ -154,8 +151,8 @@ save_names(StreamObject *self)
 }
 
 /* Closes the socket, by its object if there is one.  May set an exception. */
-static int
-close_socket(StreamObject *self)
+int
+KevStream_CloseSocket(StreamObject *self)
 {
     int fd = self->fd;
     self->fd = -1;
@@ -170,8 +167,8 @@ close_socket(StreamObject *self)
     return 0;
 }
 
-static int
-detach_server(StreamObject *self)
+int
+KevStream_DetachServer(StreamObject *self)
 {
     PyObject *server = self->server;
     if (server == NULL) {
@@ -197,7 +194,7 @@ KevStream_ConnectionLost(StreamObject *self, PyObject *exc)
     ModState *state = self->loop->state;
     PyObject *raised = NULL;
     Py_INCREF(self);
-    detach(self);
+    KevStream_Detach(self);
     if (self->protocol_connected && self->protocol != NULL) {
         PyObject *res = PyObject_CallMethodOneArg(
             self->protocol, state->str_connection_lost, exc);
@@ -207,7 +204,7 @@ KevStream_ConnectionLost(StreamObject *self, PyObject *exc)
         Py_XDECREF(res);
     }
     save_names(self);
-    if (close_socket(self) < 0 || detach_server(self) < 0) {
+    if (KevStream_CloseSocket(self) < 0 || KevStream_DetachServer(self) < 0) {
         if (raised != NULL) {
             PyErr_Clear();  /* the protocol's own error goes first */
         }
@@ -231,7 +228,7 @@ KevStream_ConnectionLost(StreamObject *self, PyObject *exc)
     return PyErr_Occurred() ? -1 : 0;
 }
 
-/* ---- events --------------------------------------------------------------------- */
+/* ---- events --------------------------------------------------------- */
 
 /* An exception that escaped: report it, unless it must end the pass. */
 static int
@@ -342,11 +339,11 @@ KevStream_Polling(const StreamObject *self)
     return (reading ? 1 : 0) | (self->wbuf.count > 0 ? 2 : 0);
 }
 
-/* ---- birth ------------------------------------------------------------------------ */
+/* ---- birth ---------------------------------------------------------- */
 
 /* Is protocol a BufferedProtocol?  0 or -1. */
-static int
-set_protocol(StreamObject *self, PyObject *protocol)
+int
+KevStream_SetProtocol(StreamObject *self, PyObject *protocol)
 {
     int buffered = PyObject_IsInstance(protocol,
                                        self->loop->state->buffered_protocol);
@@ -430,7 +427,7 @@ KevStream_New(PyTypeObject *type, LoopObject *loop, int fd, int family,
     self->context = context != NULL && context != Py_None
         ? Py_NewRef(context) : PyContext_CopyCurrent();
     if (self->context == NULL || KevLoop_CheckOpen(loop) < 0
-        || set_protocol(self, protocol) < 0) {
+        || KevStream_SetProtocol(self, protocol) < 0) {
         goto error;
     }
     if (extra != NULL && extra != Py_None) {
@@ -453,11 +450,11 @@ error:
     {
         /* It never came to be: nobody is told, and the socket goes. */
         PyObject *exc = KevErr_GetRaised();
-        detach(self);
-        if (detach_server(self) < 0) {
+        KevStream_Detach(self);
+        if (KevStream_DetachServer(self) < 0) {
             PyErr_Clear();
         }
-        if (close_socket(self) < 0) {
+        if (KevStream_CloseSocket(self) < 0) {
             PyErr_Clear();
         }
         Py_CLEAR(self->loop);
@@ -465,553 +462,4 @@ error:
         KevErr_SetRaised(exc);
     }
     return NULL;
-}
-
-static PyObject *
-stream_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
-{
-    static char *names[] = {"loop", "sock", "protocol", "waiter", "extra",
-                            "server", "context", NULL};
-    PyObject *loop;
-    PyObject *sock;
-    PyObject *protocol;
-    PyObject *waiter = NULL;
-    PyObject *extra = NULL;
-    PyObject *server = NULL;
-    PyObject *context = NULL;
-    ModState *state = KevState_OfType(type);
-    if (state == NULL
-        || !PyArg_ParseTupleAndKeywords(
-               args, kwds, "O!OO|OOOO:StreamTransport", names,
-               (PyTypeObject *)state->loop_type, &loop, &sock, &protocol,
-               &waiter, &extra, &server, &context)) {
-        return NULL;
-    }
-    if (extra != NULL && extra != Py_None && !PyDict_Check(extra)) {
-        PyErr_SetString(PyExc_TypeError,
-                        "StreamTransport(): extra must be a dict or None");
-        return NULL;
-    }
-    if (context != NULL && context != Py_None
-        && !PyContext_CheckExact(context)) {
-        PyErr_SetString(PyExc_TypeError,
-                        "StreamTransport(): context must be a "
-                        "contextvars.Context or None");
-        return NULL;
-    }
-    int fd = PyObject_AsFileDescriptor(sock);
-    if (fd < 0) {
-        return NULL;
-    }
-    PyObject *family = PyObject_GetAttrString(sock, "family");
-    if (family == NULL) {
-        return NULL;
-    }
-    long family_number = PyLong_AsLong(family);
-    Py_DECREF(family);
-    if (family_number == -1 && PyErr_Occurred()) {
-        return NULL;
-    }
-    if (family_number == AF_INET || family_number == AF_INET6) {
-        int on = 1;  /* fails on what is not TCP: then there is no delay */
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    }
-    return KevStream_New(type, (LoopObject *)loop, fd, (int)family_number,
-                         sock, protocol, waiter, extra, server, context);
-}
-
-/* asyncio's __init__ takes only `extra`; all was done in __new__. */
-static int
-stream_init(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args),
-            PyObject *Py_UNUSED(kwds))
-{
-    return 0;
-}
-
-/* ---- methods -------------------------------------------------------------------- */
-
-static PyObject *
-none_or_null(int r)
-{
-    if (r < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-stream_close(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    return none_or_null(KevStream_Close((StreamObject *)self));
-}
-
-static PyObject *
-stream_abort(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    return none_or_null(KevStream_ForceClose((StreamObject *)self, Py_None));
-}
-
-static PyObject *
-stream_force_close(PyObject *self, PyObject *exc)
-{
-    return none_or_null(KevStream_ForceClose((StreamObject *)self, exc));
-}
-
-static PyObject *
-stream_connection_lost(PyObject *self, PyObject *exc)
-{
-    return none_or_null(KevStream_ConnectionLost((StreamObject *)self, exc));
-}
-
-static PyObject *
-stream_is_closing(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    return PyBool_FromLong(((StreamObject *)self)->closing);
-}
-
-static PyObject *
-stream_is_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    StreamObject *self = (StreamObject *)op;
-    return PyBool_FromLong(!self->closing && !self->paused);
-}
-
-static PyObject *
-stream_pause_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    StreamObject *self = (StreamObject *)op;
-    if (self->closing || self->paused) {
-        Py_RETURN_NONE;
-    }
-    self->paused = 1;
-    if (self->loop != NULL && self->loop->debug) {
-        return PyObject_CallMethod(op, "_debug", "s", "pauses reading");
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-stream_resume_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    StreamObject *self = (StreamObject *)op;
-    if (self->closing || !self->paused) {
-        Py_RETURN_NONE;
-    }
-    self->paused = 0;
-    if (self->loop == NULL || KevStream_ResumeReading(self) < 0) {
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-    }
-    if (self->loop->debug) {
-        return PyObject_CallMethod(op, "_debug", "s", "resumes reading");
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-stream_set_protocol(PyObject *op, PyObject *protocol)
-{
-    StreamObject *self = (StreamObject *)op;
-    if (self->loop == NULL) {
-        Py_XSETREF(self->protocol, Py_NewRef(protocol));
-        Py_RETURN_NONE;
-    }
-    return none_or_null(set_protocol(self, protocol));
-}
-
-static PyObject *
-stream_get_protocol(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    PyObject *protocol = ((StreamObject *)op)->protocol;
-    return Py_NewRef(protocol != NULL ? protocol : Py_None);
-}
-
-static PyObject *
-stream_get_write_buffer_size(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    return PyLong_FromSize_t(((StreamObject *)op)->wbuf.size);
-}
-
-static PyObject *
-stream_get_write_buffer_limits(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    StreamObject *self = (StreamObject *)op;
-    return Py_BuildValue("nn", (Py_ssize_t)self->low_water,
-                         (Py_ssize_t)self->high_water);
-}
-
-static PyObject *
-stream_set_limits(PyObject *op, PyObject *args)
-{
-    StreamObject *self = (StreamObject *)op;
-    Py_ssize_t high;
-    Py_ssize_t low;
-    if (!PyArg_ParseTuple(args, "nn:_set_limits", &high, &low)) {
-        return NULL;
-    }
-    self->high_water = (size_t)high;
-    self->low_water = (size_t)low;
-    return none_or_null(self->loop == NULL
-                        ? 0 : KevStream_MaybePauseProtocol(self));
-}
-
-static PyObject *
-stream_can_write_eof(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(ignored))
-{
-    Py_RETURN_TRUE;
-}
-
-/* The loop lets go of the socket while somebody else works on it. */
-static PyObject *
-stream_release_fd(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    StreamObject *self = (StreamObject *)op;
-    if (self->loop != NULL) {
-        detach(self);
-        self->want_write = 0;
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-stream_reclaim_fd(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    StreamObject *self = (StreamObject *)op;
-    if (self->loop == NULL || self->attached || self->conn_lost > 0
-        || self->fd < 0) {
-        Py_RETURN_NONE;
-    }
-    if (KevLoop_StreamAttach(self->loop, self->fd, self) < 0) {
-        return NULL;
-    }
-    self->attached = 1;
-    if (self->wbuf.count > 0
-        && KevLoop_StreamWantWrite(self->loop, self->fd, 1) < 0) {
-        return NULL;
-    }
-    self->want_write = self->wbuf.count > 0;
-    Py_RETURN_NONE;
-}
-
-/* One of the two names: saved, or asked of the kernel. */
-static PyObject *
-name_of(StreamObject *self, int peer)
-{
-    struct sockaddr_storage storage;
-    socklen_t length = sizeof(storage);
-    if (self->names != NULL) {
-        return peer
-            ? KevSockname_ToPython(&self->names->peer,
-                                   self->names->peer_length)
-            : KevSockname_ToPython(&self->names->local,
-                                   self->names->local_length);
-    }
-    if (self->fd < 0 || !KevSockname_Known(self->family)) {
-        Py_RETURN_NONE;
-    }
-    int r = (peer ? getpeername : getsockname)(
-        self->fd, (struct sockaddr *)&storage, &length);
-    if (r < 0) {
-        Py_RETURN_NONE;
-    }
-    return KevSockname_ToPython(&storage, length);
-}
-
-static PyObject *
-stream_sockname(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    return name_of((StreamObject *)self, 0);
-}
-
-static PyObject *
-stream_peername(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    return name_of((StreamObject *)self, 1);
-}
-
-static PyMethodDef stream_methods[] = {
-    {"write", KevStream_Write, METH_O,
-     "write($self, data, /)\n--\n\n"
-     "Send bytes: at once what the socket takes, the rest when it can."},
-    {"writelines", KevStream_Writelines, METH_O,
-     "writelines($self, list_of_data, /)\n--\n\n"
-     "Send several bytes objects with one system call."},
-    {"write_eof", KevStream_WriteEof, METH_NOARGS,
-     "write_eof($self)\n--\n\nEnd sending, after what is buffered."},
-    {"can_write_eof", stream_can_write_eof, METH_NOARGS, NULL},
-    {"close", stream_close, METH_NOARGS,
-     "close($self)\n--\n\nClose, after what is buffered has been sent."},
-    {"abort", stream_abort, METH_NOARGS,
-     "abort($self)\n--\n\nClose at once; what is buffered is lost."},
-    {"is_closing", stream_is_closing, METH_NOARGS, NULL},
-    {"is_reading", stream_is_reading, METH_NOARGS, NULL},
-    {"pause_reading", stream_pause_reading, METH_NOARGS,
-     "pause_reading($self)\n--\n\nNo data_received() until resumed."},
-    {"resume_reading", stream_resume_reading, METH_NOARGS,
-     "resume_reading($self)\n--\n\nUndo pause_reading()."},
-    {"set_protocol", stream_set_protocol, METH_O, NULL},
-    {"get_protocol", stream_get_protocol, METH_NOARGS, NULL},
-    {"get_write_buffer_size", stream_get_write_buffer_size, METH_NOARGS,
-     "get_write_buffer_size($self)\n--\n\nBytes not sent yet."},
-    {"get_write_buffer_limits", stream_get_write_buffer_limits, METH_NOARGS,
-     "get_write_buffer_limits($self)\n--\n\n(low, high) in bytes."},
-    {"_set_limits", stream_set_limits, METH_VARARGS, NULL},
-    {"_force_close", stream_force_close, METH_O, NULL},
-    {"_call_connection_lost", stream_connection_lost, METH_O, NULL},
-    {"_release_fd", stream_release_fd, METH_NOARGS, NULL},
-    {"_reclaim_fd", stream_reclaim_fd, METH_NOARGS, NULL},
-    {"_sockname", stream_sockname, METH_NOARGS, NULL},
-    {"_peername", stream_peername, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
-};
-
-/* ---- attributes ------------------------------------------------------------------- */
-
-static PyObject *
-make_socket(StreamObject *self)
-{
-    /* socket.socket(fileno=fd) finds family, type and protocol itself. */
-    PyObject *name = PyUnicode_FromString("fileno");
-    PyObject *fd = PyLong_FromLong(self->fd);
-    PyObject *names = name == NULL ? NULL : PyTuple_Pack(1, name);
-    PyObject *sock = NULL;
-    if (fd != NULL && names != NULL) {
-        sock = PyObject_Vectorcall(self->loop->state->socket_class, &fd, 0,
-                                   names);
-    }
-    Py_XDECREF(name);
-    Py_XDECREF(names);
-    Py_XDECREF(fd);
-    if (sock == NULL) {
-        return NULL;
-    }
-    PyObject *res = PyObject_CallMethod(sock, "setblocking", "O", Py_False);
-    if (res == NULL) {
-        PyObject *exc = KevErr_GetRaised();
-        res = PyObject_CallMethod(sock, "detach", NULL);
-        Py_XDECREF(res);
-        Py_DECREF(sock);
-        KevErr_SetRaised(exc);
-        return NULL;
-    }
-    Py_DECREF(res);
-    return sock;
-}
-
-static PyObject *
-get_sock(PyObject *op, void *Py_UNUSED(closure))
-{
-    StreamObject *self = (StreamObject *)op;
-    if (self->fd < 0) {
-        Py_RETURN_NONE;
-    }
-    if (self->sock == NULL) {
-        if (self->loop == NULL) {
-            Py_RETURN_NONE;
-        }
-        self->sock = make_socket(self);
-    }
-    return Py_XNewRef(self->sock);
-}
-
-static PyObject *
-get_object(PyObject *op, void *offset)
-{
-    PyObject *value = *(PyObject **)((char *)op + (size_t)offset);
-    return Py_NewRef(value != NULL ? value : Py_None);
-}
-
-static int
-set_object(PyObject *op, PyObject *value, void *offset)
-{
-    PyObject **slot = (PyObject **)((char *)op + (size_t)offset);
-    Py_XSETREF(*slot, value == NULL || value == Py_None
-                   ? NULL : Py_NewRef(value));
-    return 0;
-}
-
-static int
-set_extra(PyObject *op, PyObject *value, void *offset)
-{
-    if (value == NULL || !PyDict_Check(value)) {
-        PyErr_SetString(PyExc_TypeError, "_extra_dict must be a dict");
-        return -1;
-    }
-    ((StreamObject *)op)->extra_filled = 1;
-    return set_object(op, value, offset);
-}
-
-static PyObject *
-get_conn_lost(PyObject *op, void *Py_UNUSED(closure))
-{
-    return PyLong_FromUnsignedLong(((StreamObject *)op)->conn_lost);
-}
-
-static PyObject *
-get_fd_number(PyObject *op, void *Py_UNUSED(closure))
-{
-    return PyLong_FromLong(((StreamObject *)op)->fd_number);
-}
-
-static PyObject *
-get_char(PyObject *op, void *offset)
-{
-    return PyBool_FromLong(*((char *)op + (size_t)offset));
-}
-
-static PyObject *
-get_family(PyObject *op, void *Py_UNUSED(closure))
-{
-    return PyLong_FromLong(((StreamObject *)op)->family);
-}
-
-#define OBJECT(name, field, setter)                                       \
-    {name, get_object, setter, NULL, (void *)offsetof(StreamObject, field)}
-#define FLAG(name, field)                                                 \
-    {name, get_char, NULL, NULL, (void *)offsetof(StreamObject, field)}
-
-static PyGetSetDef stream_getset[] = {
-    OBJECT("_loop", loop, NULL),
-    OBJECT("_protocol", protocol, NULL),
-    OBJECT("_server", server, NULL),
-    OBJECT("_context", context, NULL),
-    OBJECT("_extra_dict", extra, set_extra),
-    OBJECT("_empty_waiter", empty_waiter, set_object),
-    FLAG("_closing", closing),
-    FLAG("_paused", paused),
-    FLAG("_eof", write_eof),
-    FLAG("_protocol_paused", protocol_paused),
-    FLAG("_extra_filled", extra_filled),
-    {"_sock", get_sock, NULL, NULL, NULL},
-    {"_sock_fd", get_fd_number, NULL, NULL, NULL},
-    {"_family", get_family, NULL, NULL, NULL},
-    {"_conn_lost", get_conn_lost, NULL, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-/* ---- life and death ------------------------------------------------------------------ */
-
-static int
-stream_traverse(PyObject *op, visitproc visit, void *arg)
-{
-    StreamObject *self = (StreamObject *)op;
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->extra);
-    Py_VISIT(self->high_slot);
-    Py_VISIT(self->low_slot);
-    Py_VISIT(self->paused_slot);
-    Py_VISIT((PyObject *)self->loop);
-    Py_VISIT(self->sock);
-    Py_VISIT(self->protocol);
-    Py_VISIT(self->server);
-    Py_VISIT(self->context);
-    Py_VISIT(self->empty_waiter);
-    return 0;
-}
-
-static int
-stream_clear(PyObject *op)
-{
-    StreamObject *self = (StreamObject *)op;
-    if (self->loop != NULL) {
-        detach(self);
-    }
-    Py_CLEAR(self->extra);
-    Py_CLEAR(self->high_slot);
-    Py_CLEAR(self->low_slot);
-    Py_CLEAR(self->paused_slot);
-    Py_CLEAR(self->sock);
-    Py_CLEAR(self->protocol);
-    Py_CLEAR(self->server);
-    Py_CLEAR(self->context);
-    Py_CLEAR(self->empty_waiter);
-    Py_CLEAR(self->loop);
-    KevWbuf_Clear(&self->wbuf);
-    return 0;
-}
-
-static void
-stream_finalize(PyObject *op)
-{
-    StreamObject *self = (StreamObject *)op;
-    if (self->fd < 0) {
-        return;
-    }
-    PyObject *exc = PyErr_Occurred() ? KevErr_GetRaised() : NULL;
-    if (PyErr_ResourceWarning(op, 1, "unclosed transport %R", op) < 0) {
-        PyErr_WriteUnraisable(op);
-    }
-    if (close_socket(self) < 0) {
-        PyErr_WriteUnraisable(op);
-    }
-    if (detach_server(self) < 0) {
-        PyErr_WriteUnraisable(op);
-    }
-    KevErr_SetRaised(exc);
-}
-
-static void
-stream_dealloc(PyObject *op)
-{
-    StreamObject *self = (StreamObject *)op;
-    PyTypeObject *type = Py_TYPE(self);
-    if (PyObject_CallFinalizerFromDealloc(op) < 0) {
-        return;  /* brought back to life */
-    }
-    PyObject_GC_UnTrack(self);
-    (void)stream_clear(op);
-    PyMem_Free(self->names);
-    type->tp_free(op);
-    Py_DECREF(type);
-}
-
-static PyType_Slot stream_slots[] = {
-    {Py_tp_doc, "The part of a stream transport that runs per packet."},
-    {Py_tp_new, stream_new},
-    {Py_tp_init, stream_init},
-    {Py_tp_methods, stream_methods},
-    {Py_tp_getset, stream_getset},
-    {Py_tp_traverse, stream_traverse},
-    {Py_tp_clear, stream_clear},
-    {Py_tp_finalize, stream_finalize},
-    {Py_tp_dealloc, stream_dealloc},
-    {0, NULL},
-};
-
-static PyType_Spec stream_spec = {
-    .name = "kevent._core.StreamTransport",
-    .basicsize = sizeof(StreamObject),
-    /* Not immutable: 3.14 allows that only where the bases are. */
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
-    .slots = stream_slots,
-};
-
-int
-KevStream_Setup(PyObject *module, ModState *state)
-{
-    PyObject *transports = PyImport_ImportModule("asyncio.transports");
-    if (transports == NULL) {
-        return -1;
-    }
-    PyObject *base = PyObject_GetAttrString(transports,
-                                            "_FlowControlMixin");
-    Py_DECREF(transports);
-    if (base == NULL) {
-        return -1;
-    }
-    int r = -1;
-    if (((PyTypeObject *)base)->tp_basicsize
-        != (Py_ssize_t)offsetof(StreamObject, sock)) {
-        PyErr_SetString(PyExc_ImportError,
-                        "kevent does not know this asyncio: its transports "
-                        "have another size");
-    }
-    else if (KevHandle_CheckSlot(base, "_extra",
-                                 offsetof(StreamObject, extra)) == 0
-             && KevHandle_CheckSlot(base, "_loop",
-                                    offsetof(StreamObject, loop)) == 0) {
-        r = KevModule_AddType(module, &stream_spec, base,
-                              &state->stream_type, 1);
-    }
-    Py_DECREF(base);
-    return r;
 }

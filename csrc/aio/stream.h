@@ -86,7 +86,7 @@ int KevStream_Polling(const StreamObject *self);
 
 int KevStream_Setup(PyObject *module, ModState *state);
 
-/* ---- between the stream's own files -------------------------------------- */
+/* ---- between the stream's own files --------------------------------- */
 
 /* An exception is set: let SystemExit and KeyboardInterrupt through (-1),
    give any other to self._fatal_error(exc, message) (0). */
@@ -104,6 +104,14 @@ int KevStream_ForceClose(StreamObject *self, PyObject *exc);
 
 /* The end: protocol.connection_lost(exc), then everything is let go. */
 int KevStream_ConnectionLost(StreamObject *self, PyObject *exc);
+
+/* Steps of birth and death: the loop's reports end; the socket is closed (by
+   its object if there is one); the server forgets it; the protocol is set.
+   0 or -1 with an exception. */
+void KevStream_Detach(StreamObject *self);
+int KevStream_CloseSocket(StreamObject *self);
+int KevStream_DetachServer(StreamObject *self);
+int KevStream_SetProtocol(StreamObject *self, PyObject *protocol);
 
 /* stream_read.c */
 int KevStream_ReadReady(StreamObject *self);

@@ -15,7 +15,7 @@
 #define LOST_WRITES_BEFORE_WARNING 5
 #define WRITE_FAILED "Fatal write error on socket transport"
 
-/* ---- flow control --------------------------------------------------------- */
+/* ---- flow control --------------------------------------------------- */
 
 static int
 call_flow_control(StreamObject *self, PyObject *name, const char *failed)
@@ -52,7 +52,7 @@ maybe_resume_protocol(StreamObject *self)
                              "protocol.resume_writing() failed");
 }
 
-/* ---- sending ---------------------------------------------------------------- */
+/* ---- sending -------------------------------------------------------- */
 
 /* The socket did not take all: hear when it can take more. */
 static int
@@ -179,7 +179,7 @@ KevStream_WriteReady(StreamObject *self)
     return 0;
 }
 
-/* ---- the methods -------------------------------------------------------------- */
+/* ---- the methods ---------------------------------------------------- */
 
 /* May the program write now?  1 yes; 0 no, silently; -1 with an exception. */
 static int

@@ -39,7 +39,7 @@ KevState_OfModule(PyObject *module)
 }
 
 /* Makes a type from its spec in this module, stores it (a strong reference)
-   in *slot, and adds it to the module if public.  0 or -1 with an exception. */
+   in *slot, and adds it to the module if public.  0 or -1, exception set. */
 int KevModule_AddType(PyObject *module, PyType_Spec *spec, PyObject *bases,
                       PyObject **slot, int is_public);
 
