@@ -282,6 +282,7 @@ PACKAGE_IMPORTS = {
     "selectors.py": {"_core"},
     "streams.py": {"_core", "loop"},
     "transports.py": {"_core"},
+    "transports.py": {"_core"},
 }
 NEVER_ASYNCIO = {"selectors.py"}
 
