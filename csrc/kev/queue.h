@@ -19,6 +19,7 @@
 #include "kev/registry.h"
 #include "kev/ring.h"
 #include "kev/sys.h"
+#include "kev/wait.h"
 
 /* As many events as one harvest takes: a fair share for what comes after. */
 #define KEV_HARVEST_MAX 512
@@ -87,15 +88,6 @@ kev_queue_usable(const struct kev_queue *queue)
     return __builtin_expect(queue->dead || *queue->alive == 0, 0)
         ? -EBADF : 0;
 }
-
-/*
- * The memory of a queue lives as long as somebody holds a reference;
- * kevent_open() gives one and kevent_close() takes it.  A binding whose
- * threads may close a queue that another is about to use holds one more:
- * after kevent_close() every call then answers -EBADF.  Takes no lock.
- */
-void kev_queue_ref(struct kev_queue *queue);
-void kev_queue_unref(struct kev_queue *queue);
 
 /* What is left of a dead queue that nobody looks at is closed and freed. */
 void kev_queue_shut(struct kev_queue *queue);

@@ -145,7 +145,8 @@ kev_registry_origin(struct kev_registry *registry, int fd)
 static struct kev_note **
 bucket_of(const struct kev_registry *registry, uint32_t type, uint64_t id)
 {
-    uint64_t hash = (id ^ ((uint64_t)type << 56)) * UINT64_C(0x9e3779b97f4a7c15);
+    const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t hash = (id ^ ((uint64_t)type << 56)) * golden;
     return &registry->buckets[(hash >> 32) & (registry->buckets_count - 1)];
 }
 

@@ -92,13 +92,19 @@ sleep_bound(const struct kev_queue *queue, uint64_t left_ns)
     return left_ns;
 }
 
-/* What needs no kernel event to become ready. */
 static void
-queue_pump(struct kev_queue *queue)
+timers_pump(struct kev_queue *queue)
 {
     if (queue->timers.count != 0) {
         kev_timers_fire(queue, kev_sys_now(CLOCK_MONOTONIC));
     }
+}
+
+/* What needs no kernel event to become ready. */
+static void
+queue_pump(struct kev_queue *queue)
+{
+    timers_pump(queue);
     if (queue->rechecks != NULL) {
         kev_recheck(queue);
     }
@@ -110,7 +116,8 @@ queue_pump(struct kev_queue *queue)
 static int
 poll_rest(struct kev_queue *queue, uint32_t filled)
 {
-    queue_pump(queue);
+    /* Not the levels: this harvest has just told of them. */
+    timers_pump(queue);
     filled += kev_ready_to_ring(queue, UINT32_MAX);
     kev_ring_publish(&queue->ring);
     kev_queue_settle(queue);

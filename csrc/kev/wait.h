@@ -1,5 +1,6 @@
 /*
- * wait.h - sleeping in a queue, for the core and for bindings.
+ * wait.h - what a binding needs beside kevent.h: sleeps that tell of signals,
+ * and references.
  *
  * A binding needs to know that a signal ended the sleep, to run its handlers
  * and go on; kevent_get_events() and kevent_wait() do not say so.
@@ -25,6 +26,16 @@ int kev_queue_get_events(struct kev_queue *queue, unsigned min_nr,
 int kev_queue_wait(struct kev_queue *queue, unsigned num, unsigned seen,
                    uint64_t timeout_ns, unsigned flags,
                    const sigset_t *sigmask);
+
+/*
+ * The memory of a queue lives as long as somebody holds a reference;
+ * kevent_open() gives one and kevent_close() takes it.  A binding whose
+ * threads may close a queue that another is about to use holds one more:
+ * after kevent_close(), which wakes all sleepers, every call then answers
+ * -EBADF.
+ */
+void kev_queue_ref(struct kev_queue *queue);
+void kev_queue_unref(struct kev_queue *queue);
 
 /* ---- inside the core; the caller holds the lock ---- */
 
