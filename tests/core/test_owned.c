@@ -219,6 +219,35 @@ TEST(owned_knock_while_the_bell_is_drained)
     free(ring);
 }
 
+/* A level beside an edge: told once a pass, for as long as it lasts. */
+TEST(owned_level_beside_an_edge)
+{
+    struct kev_queue *queue = open_owned();
+    struct kevent_ring *ring = ring_new(queue, 8);
+    struct pair pair = pair_pipe();
+    struct ukevent edge = uk_poll(pair.near, IN, KEVENT_REQ_ET | QUEUED);
+    edge.id.raw[1] = 1;
+    CHECK_EQ(add(queue, uk_poll(pair.near, IN, LEVEL)), 0);
+    CHECK_EQ(add(queue, edge), 0);
+    write_byte(pair.far);
+    CHECK_EQ(kev_queue_poll(queue, KEVENT_WAIT_FOREVER), 2);
+    kev_queue_consume(queue, 2);
+    for (unsigned i = 2; i < 6; i++) {
+        CHECK(readable(queue));
+        CHECK_EQ(kev_queue_poll(queue, KEVENT_WAIT_FOREVER), 1);
+        CHECK_EQ(ring->event[i].id.raw[1], 0);
+        CHECK_EQ(ring->event[i].ret_data[0], IN);
+        kev_queue_consume(queue, 1);
+        CHECK_EQ(kev_queue_check(queue), 0);
+    }
+    read_bytes(pair.near);
+    CHECK_EQ(kev_queue_poll(queue, 0), 0);
+    CHECK(!readable(queue));
+    close_queue(queue);
+    pair_close(pair);
+    free(ring);
+}
+
 #define KNOCKERS 3
 #define KNOCKS   2000
 
