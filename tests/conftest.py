@@ -9,9 +9,19 @@ SLOWNESS = float(os.environ.get("KEVENT_TEST_SLOWNESS", "1"))
 LIMIT_S = 120 * SLOWNESS
 
 
+def pytest_configure(config):
+    # While tests run, descriptor 2 is captured; this is the real one.
+    config.real_stderr = open(os.dup(2), "w")
+
+
+def pytest_unconfigure(config):
+    config.real_stderr.close()
+
+
 @pytest.fixture(autouse=True)
-def watchdog():
+def watchdog(request):
     """After LIMIT_S every thread's stack is printed and the run ends."""
-    faulthandler.dump_traceback_later(LIMIT_S, exit=True)
+    stderr = request.config.real_stderr
+    faulthandler.dump_traceback_later(LIMIT_S, exit=True, file=stderr)
     yield
     faulthandler.cancel_dump_traceback_later()

@@ -1,5 +1,6 @@
 """Ways in: run, new_event_loop, the policy, python -m kevent."""
 import asyncio
+import gc
 import sys
 import textwrap
 import warnings
@@ -34,8 +35,9 @@ def test_run_debug():
     assert kevent.run(main(), debug=False) is False
 
 
-def test_run_refuses():
-    """No coroutine, or a loop that already runs: as asyncio.run."""
+def test_run_refuses(recwarn):
+    """No coroutine, or a loop that already runs: as asyncio.run, with
+    nothing left that was never awaited."""
     import kevent
 
     with pytest.raises((TypeError, ValueError)):
@@ -48,6 +50,8 @@ def test_run_refuses():
         coroutine.close()
 
     kevent.run(main())
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_runner():
