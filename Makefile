@@ -31,7 +31,7 @@ PIP := $(PY) -m pip -q --no-python-version-warning
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*.c csrc/*/*.h)
 CC ?= cc
 
-.PHONY: help demo test test-python build tidy suite conformance symbols sdist asan \
+.PHONY: help demo test test-python prepare build tidy suite conformance symbols sdist asan \
     bench-echo syscalls shell clean clean-all
 
 help: ## this list
@@ -99,6 +99,8 @@ $(VENV)/extras: Makefile | $(VENV)/ready
 $(VENV)/pytest: Makefile | $(VENV)/ready
 	$(PIP) install pytest
 	@touch $@
+
+prepare: $(VENV)/built-strictly $(VENV)/pytest $(VENV)/extras ## all that the tests stand on
 
 build: $(VENV)/built ## build the extension in place, for the venv
 
