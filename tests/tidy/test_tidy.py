@@ -1,4 +1,5 @@
 """The tree keeps the rules of rules.py, file by file."""
+import re
 import subprocess
 from pathlib import Path
 
@@ -46,3 +47,22 @@ def test_the_layers_are_there():
     names = source_files()
     for layer in ("csrc/kev/", "csrc/mod/", "csrc/aio/", "kevent/"):
         assert any(name.startswith(layer) for name in names), layer
+
+
+def test_differences_name_tests_that_exist():
+    """Every test that DIFFERENCES.md refers to is there, in that file."""
+    text = (ROOT / "DIFFERENCES.md").read_text()
+    named = re.findall(r"`(?:(tests/\w+/\w+\.py)|(test_\w+\.c))`\s+(\w+)", text)
+    assert len(named) > 30
+    for python, c, test in named:
+        source = (ROOT / (python or f"tests/core/{c}")).read_text()
+        assert f"def {test}(" in source or f"TEST({test})" in source, test
+
+
+def test_map_names_files_that_exist():
+    """Every file that ARCHITECTURE.md refers to is there."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    named = re.findall(r"`((?:csrc|kevent|tests)/[\w./*]+)`", text)
+    assert len(named) > 20
+    for name in named:
+        assert list(ROOT.glob(name)), name
