@@ -43,8 +43,12 @@ class StreamTransport(_core.StreamTransport):
 
     @property
     def _extra(self):
-        if self._extra_filled:
-            return self._extra_dict
+        if not self._extra_filled:
+            self._fill_extra()
+        return self._extra_dict
+
+    def _fill_extra(self):
+        # Made when first asked for: most connections are never asked.
         extra = dict(self._extra_dict or ())
         sock = self._sock
         if sock is None:
@@ -58,11 +62,6 @@ class StreamTransport(_core.StreamTransport):
         extra.setdefault("sockname", names[0])
         extra.setdefault("peername", names[1])
         self._extra_dict = extra
-        return extra
-
-    def get_extra_info(self, name, default=None):
-        """What is known of the connection: 'socket', 'sockname', 'peername', ..."""
-        return self._extra.get(name, default)
 
     # ---- flow control ------------------------------------------------------
 

@@ -4,6 +4,16 @@
 #include "aio/callargs.h"
 
 int
+KevCall_IsContextSlow(ModState *state, PyObject *name)
+{
+    if (PyUnicode_CompareWithASCIIString(name, "context") != 0) {
+        return 0;
+    }
+    Py_XSETREF(state->context_alias, Py_NewRef(name));
+    return 1;
+}
+
+int
 KevCall_ParseSlow(const char *function, const char *const *names,
                   Py_ssize_t named, PyObject *const *args, Py_ssize_t nargs,
                   PyObject *kwnames, struct call_args *ret)

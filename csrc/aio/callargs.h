@@ -23,6 +23,17 @@ int KevCall_ParseSlow(const char *function, const char *const *names,
                       Py_ssize_t nargs, PyObject *kwnames,
                       struct call_args *ret);
 
+/* Remembers a name that is not the interned one but says "context". */
+int KevCall_IsContextSlow(ModState *state, PyObject *name);
+
+static inline int
+KevCall_IsContext(ModState *state, PyObject *name)
+{
+    /* asyncio's C tasks pass a string of their own. */
+    return name == state->str_context || name == state->context_alias
+        || KevCall_IsContextSlow(state, name);
+}
+
 static inline int
 KevCall_Parse(ModState *state, const char *function,
               const char *const *names, Py_ssize_t named,
@@ -32,7 +43,7 @@ KevCall_Parse(ModState *state, const char *function,
     if (nargs >= named
         && (kwnames == NULL
             || (PyTuple_GET_SIZE(kwnames) == 1
-                && PyTuple_GET_ITEM(kwnames, 0) == state->str_context))) {
+                && KevCall_IsContext(state, PyTuple_GET_ITEM(kwnames, 0))))) {
         for (Py_ssize_t i = 0; i < named; i++) {
             ret->named[i] = args[i];
         }

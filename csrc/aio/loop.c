@@ -468,6 +468,7 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->ready);
     Py_VISIT(self->due);
     Py_VISIT(self->again);
+    Py_VISIT(self->task_factory);
     Py_VISIT(self->transports);
     Py_VISIT(self->transports_data);
     for (Py_ssize_t i = 0; i < self->timers.count; i++) {
@@ -501,6 +502,7 @@ loop_clear(PyObject *op)
         KevReady_Clear(self->again);
     }
     KevLoop_FdsClear(self);
+    Py_CLEAR(self->task_factory);
     Py_CLEAR(self->transports);
     Py_CLEAR(self->transports_data);
     return 0;
@@ -667,6 +669,20 @@ set_scheduled(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
 }
 
 static PyObject *
+get_task_factory(PyObject *op, void *Py_UNUSED(closure))
+{
+    PyObject *factory = ((LoopObject *)op)->task_factory;
+    return Py_NewRef(factory != NULL ? factory : Py_None);
+}
+
+static int
+set_task_factory(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    Py_XSETREF(((LoopObject *)op)->task_factory, Py_XNewRef(value));
+    return 0;
+}
+
+static PyObject *
 get_transports(PyObject *op, void *Py_UNUSED(closure))
 {
     LoopObject *self = (LoopObject *)op;
@@ -731,6 +747,11 @@ static PyMethodDef loop_methods[] = {
      (PyCFunction)(void (*)(void))loop_call_soon_threadsafe, FAST,
      "call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\n"
      "call_soon() for other threads and signal handlers: wakes the loop."},
+    {"create_task", (PyCFunction)(void (*)(void))KevLoop_CreateTask, FAST,
+     "create_task($self, coro, /, **kwargs)\n--\n\n"
+     "Run a coroutine as a Task: Task(coro, loop=self, **kwargs)."},
+    {"create_future", KevLoop_CreateFuture, METH_NOARGS,
+     "create_future($self)\n--\n\nA Future of this loop."},
     {"time", loop_time, METH_NOARGS,
      "time($self)\n--\n\nThe loop's clock: time.monotonic(), in seconds."},
     {"stop", loop_stop, METH_NOARGS,
@@ -785,6 +806,7 @@ static PyGetSetDef loop_getset[] = {
     {"_thread_id", get_thread_id, set_thread_id, NULL, NULL},
     {"_ready", get_ready, set_ready, NULL, NULL},
     {"_scheduled", get_scheduled, set_scheduled, NULL, NULL},
+    {"_task_factory", get_task_factory, set_task_factory, NULL, NULL},
     {"_transports", get_transports, set_transports, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -54,6 +54,7 @@ typedef struct LoopObject {
     struct loop_fd *fds;
     int fds_count;
     char *receive_buffer;         /* made when first needed */
+    PyObject *task_factory;       // strong; NULL or None: there is none
     PyObject *transports;         /* asyncio's own: WeakValueDictionary */
     PyObject *transports_data;    /* its dict, to see if it is empty */
     unsigned long thread_id;      /* 0: not running */
@@ -147,6 +148,11 @@ PyObject *KevLoop_RemoveWriter(PyObject *self, PyObject *fileobj);
 PyObject *KevLoop_RemoveReaderAny(PyObject *self, PyObject *fileobj);
 PyObject *KevLoop_RemoveWriterAny(PyObject *self, PyObject *fileobj);
 PyObject *KevLoop_EnsureNoTransport(PyObject *self, PyObject *fileobj);
+
+/* loop_task.c: create_task(coro, **kwargs), create_future(). */
+PyObject *KevLoop_CreateTask(PyObject *self, PyObject *const *args,
+                             Py_ssize_t nargs, PyObject *kwnames);
+PyObject *KevLoop_CreateFuture(PyObject *self, PyObject *ignored);
 
 /* accept.c: accept what waits on a listening socket (see there). */
 PyObject *KevLoop_AcceptStreams(PyObject *self, PyObject *const *args,

@@ -38,6 +38,20 @@ look_up(const char *module, const char *attribute, int optional,
     return *slot == NULL ? -1 : 0;
 }
 
+/* module.class.method, a new reference in *slot. */
+static int
+look_up_method(const char *module, const char *cls, const char *method,
+               PyObject **slot)
+{
+    PyObject *type = NULL;
+    if (look_up(module, cls, 0, &type) < 0) {
+        return -1;
+    }
+    *slot = PyObject_GetAttrString(type, method);
+    Py_DECREF(type);
+    return *slot == NULL ? -1 : 0;
+}
+
 int
 KevAio_Setup(PyObject *module, ModState *state)
 {
@@ -51,7 +65,15 @@ KevAio_Setup(PyObject *module, ModState *state)
                    &state->thread_safe_handle) < 0
         || look_up("asyncio.futures", "_set_result_unless_cancelled", 0,
                    &state->set_result_unless_cancelled) < 0
-        || look_up("socket", "socket", 0, &state->socket_class) < 0) {
+        || look_up("socket", "socket", 0, &state->socket_class) < 0
+        || look_up("asyncio.tasks", "Task", 0, &state->task_class) < 0
+        || look_up("asyncio.futures", "Future", 0, &state->future_class) < 0
+        || look_up_method("asyncio.base_events", "BaseEventLoop",
+                          "create_task", &state->base_create_task) < 0) {
+        return -1;
+    }
+    state->kwnames_loop = PyTuple_Pack(1, state->str_loop);
+    if (state->kwnames_loop == NULL) {
         return -1;
     }
     if (KevHandle_Setup(module, state) < 0

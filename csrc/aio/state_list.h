@@ -11,6 +11,8 @@
     /* of Python's, looked up once */                                     \
     X(extract_stack) X(getframe) X(buffered_protocol)                     \
     X(thread_safe_handle) X(socket_class) X(set_result_unless_cancelled)  \
+    X(task_class) X(future_class) X(base_create_task) X(kwnames_loop)     \
+    X(context_alias) /* another object that says "context" */             \
     /* interned names */                                                  \
     X(str_context) X(str_run) X(str_underscore_run)                       \
     X(str_underscore_cancelled) X(str_cancel) X(str_time)                 \
@@ -21,7 +23,8 @@
     X(str_eof_received) X(str_connection_made) X(str_connection_lost)     \
     X(str_pause_writing) X(str_resume_writing) X(str_fatal_error)         \
     X(str_connection_lost_own) X(str_attach) X(str_detach) X(str_close)   \
-    X(str_done) X(str_set_result) X(str_set_exception) X(str_log)
+    X(str_done) X(str_set_result) X(str_set_exception) X(str_log)         \
+    X(str_loop)
 
 /* What the interned names say, in the same order. */
 #define KEV_AIO_NAMES(X)                                                  \
@@ -49,7 +52,7 @@
     X(str_attach, "_attach") X(str_detach, "_detach")                     \
     X(str_close, "close") X(str_done, "done")                             \
     X(str_set_result, "set_result") X(str_set_exception, "set_exception") \
-    X(str_log, "_log")
+    X(str_log, "_log") X(str_loop, "loop")
 
 struct HandleObject;
 

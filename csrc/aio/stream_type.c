@@ -170,6 +170,50 @@ stream_get_protocol(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
+stream_get_extra_info(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                      PyObject *kwnames)
+{
+    static const char *const names[] = {"name", "default"};
+    StreamObject *self = (StreamObject *)op;
+    PyObject *given[2] = {NULL, NULL};
+    Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    for (Py_ssize_t i = 0; i < nargs && i < 2; i++) {
+        given[i] = args[i];
+    }
+    for (Py_ssize_t k = 0; k < keywords; k++) {
+        for (int i = 0; i < 2; i++) {
+            if (given[i] == NULL
+                && PyUnicode_CompareWithASCIIString(
+                       PyTuple_GET_ITEM(kwnames, k), names[i]) == 0) {
+                given[i] = args[nargs + k];
+                break;
+            }
+        }
+    }
+    if (given[0] == NULL || nargs + keywords != 1 + (given[1] != NULL)) {
+        PyErr_SetString(PyExc_TypeError,
+                        "get_extra_info() takes name and default=None");
+        return NULL;
+    }
+    if (!self->extra_filled) {
+        PyObject *res = PyObject_CallMethod(op, "_fill_extra", NULL);
+        if (res == NULL) {
+            return NULL;
+        }
+        Py_DECREF(res);
+    }
+    PyObject *value = self->extra == NULL
+        ? NULL : PyDict_GetItemWithError(self->extra, given[0]);
+    if (value == NULL) {
+        if (PyErr_Occurred()) {
+            return NULL;
+        }
+        value = given[1] != NULL ? given[1] : Py_None;
+    }
+    return Py_NewRef(value);
+}
+
+static PyObject *
 stream_get_write_buffer_size(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     return PyLong_FromSize_t(((StreamObject *)op)->wbuf.size);
@@ -294,6 +338,10 @@ static PyMethodDef stream_methods[] = {
      "resume_reading($self)\n--\n\nUndo pause_reading()."},
     {"set_protocol", stream_set_protocol, METH_O, NULL},
     {"get_protocol", stream_get_protocol, METH_NOARGS, NULL},
+    {"get_extra_info", (PyCFunction)(void (*)(void))stream_get_extra_info,
+     METH_FASTCALL | METH_KEYWORDS,
+     "get_extra_info($self, name, default=None)\n--\n\n"
+     "What is known of the connection: 'socket', 'sockname', 'peername'..."},
     {"get_write_buffer_size", stream_get_write_buffer_size, METH_NOARGS,
      "get_write_buffer_size($self)\n--\n\nBytes not sent yet."},
     {"get_write_buffer_limits", stream_get_write_buffer_limits, METH_NOARGS,

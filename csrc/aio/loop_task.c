@@ -1,0 +1,82 @@
+/*
+ * loop_task.c - create_task() and create_future(): one call each into
+ * asyncio's C types, without a Python frame in between.
+ */
+#include "aio/loop.h"
+
+#define KEYWORDS_MAX 8
+
+/* asyncio's own method: for task factories and debug mode. */
+static PyObject *
+create_task_slow(LoopObject *self, PyObject *const *args, Py_ssize_t nargs,
+                 PyObject *kwnames)
+{
+    PyObject *stack[KEYWORDS_MAX + 2];
+    stack[0] = (PyObject *)self;
+    Py_ssize_t count = nargs
+        + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    for (Py_ssize_t i = 0; i < count; i++) {
+        stack[i + 1] = args[i];
+    }
+    return PyObject_Vectorcall(self->state->base_create_task, stack,
+                               (size_t)nargs + 1, kwnames);
+}
+
+/*
+ * create_task(coro, **kwargs): Task(coro, loop=self, **kwargs).  Which
+ * keywords there are is the running version's affair: name, context,
+ * eager_start.
+ */
+PyObject *
+KevLoop_CreateTask(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                   PyObject *kwnames)
+{
+    LoopObject *self = (LoopObject *)op;
+    Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    if (nargs > 1 || keywords > KEYWORDS_MAX) {
+        PyErr_Format(PyExc_TypeError,
+                     "create_task() takes 1 positional argument and at most "
+                     "%d by keyword, not %zd and %zd", KEYWORDS_MAX, nargs,
+                     keywords);
+        return NULL;
+    }
+    if (self->debug || nargs == 0
+        || (self->task_factory != NULL && self->task_factory != Py_None)) {
+        return create_task_slow(self, args, nargs, kwnames);
+    }
+    if (KevLoop_CheckOpen(self) < 0) {
+        return NULL;
+    }
+    if (keywords == 0) {
+        PyObject *stack[3] = {NULL, args[0], op};
+        return PyObject_Vectorcall(self->state->task_class, stack + 1,
+                                   1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                   self->state->kwnames_loop);
+    }
+    PyObject *names = PyTuple_New(keywords + 1);
+    if (names == NULL) {
+        return NULL;
+    }
+    PyObject *stack[KEYWORDS_MAX + 2];
+    stack[0] = args[0];
+    for (Py_ssize_t i = 0; i < keywords; i++) {
+        PyTuple_SET_ITEM(names, i, Py_NewRef(PyTuple_GET_ITEM(kwnames, i)));
+        stack[i + 1] = args[i + 1];
+    }
+    PyTuple_SET_ITEM(names, keywords, Py_NewRef(self->state->str_loop));
+    stack[keywords + 1] = op;
+    PyObject *task = PyObject_Vectorcall(self->state->task_class, stack, 1,
+                                         names);
+    Py_DECREF(names);
+    return task;
+}
+
+PyObject *
+KevLoop_CreateFuture(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    LoopObject *self = (LoopObject *)op;
+    PyObject *stack[2] = {NULL, op};
+    return PyObject_Vectorcall(self->state->future_class, stack + 1,
+                               PY_VECTORCALL_ARGUMENTS_OFFSET,
+                               self->state->kwnames_loop);
+}
