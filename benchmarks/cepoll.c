@@ -5,7 +5,7 @@
  * one send plus its share of an epoll_wait.  What a server in Python needs
  * beyond this is the price of Python and of its event loop.
  *
- *     cepoll [--edge] [--unix PATH]
+ *     cepoll [--edge] [--unix PATH | --udp]
  *
  * Prints one line of JSON with its pid and port once it listens.  Ends with
  * whoever started it.
@@ -40,6 +40,7 @@ struct server {
     int epoll_fd;
     int listen_fd;
     bool is_tcp;
+    bool is_udp;
     uint32_t mode;          /* EPOLLET or 0 */
     char buffer[BUFFER_BYTES];
 };
@@ -176,6 +177,27 @@ peer_ready(struct server *server, struct peer *peer, uint32_t events)
     }
 }
 
+/* Answers every datagram that is there. */
+static void
+server_datagrams(struct server *server)
+{
+    for (;;) {
+        struct sockaddr_in from;
+        socklen_t length = sizeof(from);
+        ssize_t got = recvfrom(server->listen_fd, server->buffer,
+                               BUFFER_BYTES, 0, (struct sockaddr *)&from,
+                               &length);
+        if (got < 0) {
+            return;
+        }
+        (void)sendto(server->listen_fd, server->buffer, (size_t)got, 0,
+                     (struct sockaddr *)&from, length);
+        if (server->mode == 0) {
+            return;
+        }
+    }
+}
+
 static void
 server_listen(struct server *server, const char *path)
 {
@@ -185,9 +207,10 @@ server_listen(struct server *server, const char *path)
     socklen_t length = sizeof(in);
     int status;
 
-    server->is_tcp = path == NULL;
+    server->is_tcp = path == NULL && !server->is_udp;
     server->listen_fd = socket(path != NULL ? AF_UNIX : AF_INET,
-                               SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+                               (server->is_udp ? SOCK_DGRAM : SOCK_STREAM)
+                               | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (server->listen_fd < 0) {
         fail("socket");
     }
@@ -202,7 +225,8 @@ server_listen(struct server *server, const char *path)
     else {
         status = bind(server->listen_fd, (struct sockaddr *)&in, sizeof(in));
     }
-    if (status < 0 || listen(server->listen_fd, 4096) < 0) {
+    if (status < 0
+        || (!server->is_udp && listen(server->listen_fd, 4096) < 0)) {
         fail("listen");
     }
     if (path == NULL) {
@@ -225,11 +249,14 @@ main(int argc, char **argv)
         if (strcmp(argv[i], "--edge") == 0) {
             server.mode = EPOLLET;
         }
+        else if (strcmp(argv[i], "--udp") == 0) {
+            server.is_udp = true;
+        }
         else if (strcmp(argv[i], "--unix") == 0 && i + 1 < argc) {
             path = argv[++i];
         }
         else {
-            fprintf(stderr, "usage: cepoll [--edge] [--unix PATH]\n");
+            fprintf(stderr, "usage: cepoll [--edge] [--unix PATH | --udp]\n");
             return 2;
         }
     }
@@ -250,7 +277,10 @@ main(int argc, char **argv)
             fail("epoll_wait");
         }
         for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr == NULL) {
+            if (events[i].data.ptr == NULL && server.is_udp) {
+                server_datagrams(&server);
+            }
+            else if (events[i].data.ptr == NULL) {
                 server_accept(&server);
             }
             else {

@@ -32,9 +32,11 @@
 #define EVENTS_MAX 256
 
 static const char usage_text[] =
-    "usage: loadgen --mode echo|http (--port N [--host A] | --unix PATH) ...\n"
+    "usage: loadgen --mode echo|churn|http\n"
+    "               (--port N [--host A] | --unix PATH) ...\n"
     "  --connections N      clients, each a closed loop (1)\n"
     "  --size BYTES         of an echo message (1024)\n"
+    "  --udp                echo: each message is a datagram\n"
     "  --depth N            echo requests under way on a connection (1)\n"
     "  --route SPEC         http: METHOD PATH [name=N] [status=N]\n"
     "                       [body=BYTES] [expect=FILE] [chunked=1], or\n"
@@ -231,7 +233,8 @@ load_run(struct load *load, uint64_t until_ns)
             return -1;
         }
     }
-    return load->open_connections != 0 ? 0 : -1;
+    return load->open_connections != 0
+        || load->workload == &churn_workload ? 0 : -1;
 }
 
 static void
@@ -319,7 +322,7 @@ enum option_key {
     KEY_MODE, KEY_HOST, KEY_PORT, KEY_UNIX, KEY_CONNECTIONS, KEY_SIZE,
     KEY_DEPTH, KEY_ROUTE, KEY_DURATION, KEY_REQUESTS, KEY_WARMUP,
     KEY_WARMUP_REQUESTS, KEY_PID, KEY_BUSY, KEY_CPU, KEY_HOLD, KEY_TIMEOUT,
-    KEY_SEED, KEY_COUNT,
+    KEY_SEED, KEY_UDP, KEY_COUNT,
 };
 
 static const struct option option_table[KEY_COUNT + 1] = {
@@ -341,6 +344,7 @@ static const struct option option_table[KEY_COUNT + 1] = {
     [KEY_HOLD] = {"hold", no_argument, NULL, 0},
     [KEY_TIMEOUT] = {"timeout", required_argument, NULL, 0},
     [KEY_SEED] = {"seed", required_argument, NULL, 0},
+    [KEY_UDP] = {"udp", no_argument, NULL, 0},
 };
 
 static void
@@ -369,6 +373,9 @@ options_set_text(struct options *options, enum option_key key,
         break;
     case KEY_HOLD:
         options->is_held = true;
+        break;
+    case KEY_UDP:
+        options->is_udp = true;
         break;
     case KEY_DURATION:
         options->duration_ns = parse_seconds(text, "duration");
@@ -441,6 +448,8 @@ options_parse(struct options *options, int argc, char **argv)
         || options->connections > 1000000 || options->depth == 0
         || options->depth > 100000 || options->size_bytes == 0
         || options->size_bytes > (1u << 30)
+        || (options->is_udp && (options->size_bytes > 65507
+                                || options->unix_path != NULL))
         || (options->unix_path == NULL
             && (options->port == 0 || options->port > 65535))) {
         fputs(usage_text, stderr);
@@ -486,7 +495,7 @@ main(int argc, char **argv)
         },
     };
     const struct workload *const workloads[] = {
-        &echo_workload, &http_workload};
+        &echo_workload, &churn_workload, &http_workload};
 
     options_parse(&load.options, argc, argv);
     for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {

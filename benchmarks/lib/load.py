@@ -34,6 +34,7 @@ class Load:
     warmup_requests: int | None = None
     timeout: float = 10.0
     seed: int = 1
+    udp: bool = False
 
     def command(self, server: Server, places: Places) -> list[str]:
         """The command line for a server that listens."""
@@ -41,7 +42,8 @@ class Load:
                    "--connections", str(self.connections), "--pid", str(server.pid),
                    "--timeout", str(self.timeout), "--seed", str(self.seed)]
         command += ["--unix", server.unix] if server.unix else ["--port", str(server.port)]
-        if self.mode == "echo":
+        command += ["--udp"] if self.udp else []
+        if self.mode in ("echo", "churn"):
             command += ["--size", str(self.size), "--depth", str(self.depth)]
         for route in self.routes:
             command += ["--route", route]

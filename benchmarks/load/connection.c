@@ -42,9 +42,26 @@ socket_connect_unix(const char *path)
     return fd;
 }
 
-static int
-socket_connect_tcp(const struct options *options)
+/* A client that closes first keeps its address busy for a minute: with a
+   source address of its own for each connection there is always a free one. */
+static void
+socket_bind_source(int fd, unsigned number)
 {
+    struct sockaddr_in source = {
+        .sin_family = AF_INET,
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK + number % 200),
+    };
+    int one = 1;
+
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+    /* If it cannot be had, the kernel's choice will do for a while. */
+    (void)bind(fd, (struct sockaddr *)&source, sizeof(source));
+}
+
+static int
+socket_connect_inet(struct load *load)
+{
+    const struct options *options = &load->options;
     struct sockaddr_in address = {
         .sin_family = AF_INET,
         .sin_port = htons((uint16_t)options->port),
@@ -57,12 +74,18 @@ socket_connect_tcp(const struct options *options)
         errno = EINVAL;
         return -1;
     }
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, (options->is_udp ? SOCK_DGRAM : SOCK_STREAM)
+                    | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -1;
     }
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (!options->is_udp) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    }
+    if (load->workload == &churn_workload) {
+        socket_bind_source(fd, load->sources++);
+    }
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
         int saved = errno;
         close(fd);
@@ -72,10 +95,35 @@ socket_connect_tcp(const struct options *options)
     return fd;
 }
 
+int
+connection_reopen(struct load *load, struct connection *connection)
+{
+    const struct options *options = &load->options;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+
+    connection->fd = options->unix_path != NULL
+        ? socket_connect_unix(options->unix_path)
+        : socket_connect_inet(load);
+    if (connection->fd < 0) {
+        load_complain(load, "client %u cannot connect: %s",
+                      connection->client->index, strerror(errno));
+        return -1;
+    }
+    fcntl(connection->fd, F_SETFL, O_NONBLOCK);
+    if (epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) < 0) {
+        load_complain(load, "epoll_ctl: %s", strerror(errno));
+        close(connection->fd);
+        connection->fd = -1;
+        return -1;
+    }
+    connection->is_armed_for_write = false;
+    load->open_connections++;
+    return 0;
+}
+
 struct connection *
 connection_open(struct load *load, struct client *client)
 {
-    const struct options *options = &load->options;
     struct connection *connection = calloc(1, sizeof(*connection));
 
     if (connection == NULL) {
@@ -83,25 +131,11 @@ connection_open(struct load *load, struct client *client)
         return NULL;
     }
     connection->client = client;
-    connection->fd = options->unix_path != NULL
-        ? socket_connect_unix(options->unix_path)
-        : socket_connect_tcp(options);
-    if (connection->fd < 0) {
-        load_complain(load, "client %u cannot connect: %s", client->index,
-                      strerror(errno));
-        free(connection);
-        return NULL;
-    }
-    fcntl(connection->fd, F_SETFL, O_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    if (epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) < 0) {
-        load_complain(load, "epoll_ctl: %s", strerror(errno));
-        close(connection->fd);
+    if (connection_reopen(load, connection) < 0) {
         free(connection);
         return NULL;
     }
     client->connections[client->connections_count++] = connection;
-    load->open_connections++;
     return connection;
 }
 
@@ -113,6 +147,7 @@ connection_close(struct load *load, struct connection *connection)
     }
     close(connection->fd);
     connection->fd = -1;
+    connection->out_first = 0;
     connection->out_count = 0;
     load->outstanding -= connection->outstanding;
     connection->outstanding = 0;
@@ -182,7 +217,8 @@ connection_flush(struct load *load, struct connection *connection)
     while (connection->fd >= 0 && connection->out_count != 0) {
         struct msghdr message = {
             .msg_iov = &connection->out[connection->out_first],
-            .msg_iovlen = connection->out_count - connection->out_first,
+            .msg_iovlen = load->options.is_udp ? 1
+                : connection->out_count - connection->out_first,
         };
         ssize_t sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) {

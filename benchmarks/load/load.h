@@ -3,8 +3,9 @@
  *
  * A run has `clients`, each a closed loop: it has at most `depth` requests
  * outstanding and sends the next when an answer came.  What a request is and
- * what answers it is a workload's business (echo.c, http.c); connections,
- * bytes in flight, the phases of a run and the clocks are the engine's
+ * what answers it is a workload's business (echo.c, churn.c, http.c);
+ * connections, bytes in flight, the phases of a run and the clocks are the
+ * engine's
  * (loadgen.c, connection.c).
  *
  * Every payload is a slice of one pool of random bytes.  Where it begins
@@ -55,6 +56,7 @@ struct workload {
 
 extern const struct workload echo_workload;
 extern const struct workload http_workload;
+extern const struct workload churn_workload;
 
 struct connection {
     struct client *client;              /* borrowed */
@@ -98,6 +100,7 @@ struct options {
     int cpu;
     bool is_busy;
     bool is_held;
+    bool is_udp;                        /* echo: a message is a datagram */
     uint64_t seed;
     const char *route_specs[LOAD_ROUTES_MAX];
     unsigned routes_count;
@@ -132,6 +135,7 @@ struct load {
     uint64_t issue_left;
     uint64_t outstanding;
     unsigned open_connections;
+    unsigned sources;                   /* addresses used to connect from */
 
     struct mark begin;
     struct mark end;
@@ -185,6 +189,10 @@ load_compare(struct load *load, const char *got, const char *expected,
 /* Opens a connection and watches it.  Returns NULL after load_complain. */
 struct connection *
 connection_open(struct load *load, struct client *client);
+
+/* Connects a closed connection again.  Returns -1 after load_complain. */
+int
+connection_reopen(struct load *load, struct connection *connection);
 
 /* Closes and forgets what was outstanding; harmless when repeated. */
 void

@@ -31,7 +31,10 @@ print_latency(const struct histogram *h)
     static const struct {
         const char *name;
         uint64_t permille;
-    } columns[] = {{"p50", 500}, {"p90", 900}, {"p99", 990}, {"p999", 999}};
+    } columns[] = {
+        {"p10", 100}, {"p25", 250}, {"p50", 500}, {"p75", 750}, {"p90", 900},
+        {"p95", 950}, {"p99", 990}, {"p999", 999},
+    };
 
     printf("\"latency_ns\": {");
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {

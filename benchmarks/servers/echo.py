@@ -1,8 +1,13 @@
-"""An echo server through each of asyncio's doors: protocol, buffered, streams, sock."""
+"""An echo server through each of asyncio's doors.
+
+protocol, buffered, streams and sock over TCP or a Unix socket, protocol over
+TLS, and udp.
+"""
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 
 from . import common
 
@@ -37,6 +42,16 @@ class BufferedEcho(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes):
         self.transport.write(bytes(self.buffer[:nbytes]))
+
+
+class DatagramEcho(asyncio.DatagramProtocol):
+    """Sends each datagram back to where it came from."""
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, addr):
+        self.transport.sendto(data, addr)
 
 
 async def stream_echo(reader, writer):
@@ -88,9 +103,25 @@ def listen(path: str | None) -> socket.socket:
     return listener
 
 
-async def serve(api: str, path: str | None) -> None:
-    """Serve until cancelled."""
+async def serve_datagrams() -> None:
+    """Serve UDP until cancelled."""
     loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        DatagramEcho, local_addr=("127.0.0.1", 0))
+    common.announce(transport.get_extra_info("sockname")[1])
+    await loop.create_future()
+
+
+async def serve(api: str, path: str | None, certificate: str | None = None) -> None:
+    """Serve until cancelled; with a certificate (a PEM file with its key) over TLS."""
+    loop = asyncio.get_running_loop()
+    if api == "udp":
+        await serve_datagrams()
+        return
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
     listener = listen(path)
     port = 0 if path else listener.getsockname()[1]
     if api == "sock":
@@ -98,11 +129,11 @@ async def serve(api: str, path: str | None) -> None:
         await sock_accept(loop, listener)
     elif api == "streams":
         start = asyncio.start_unix_server if path else asyncio.start_server
-        server = await start(stream_echo, sock=listener, backlog=BACKLOG)
+        server = await start(stream_echo, sock=listener, backlog=BACKLOG, ssl=context)
     else:
         protocol = BufferedEcho if api == "buffered" else Echo
         start = loop.create_unix_server if path else loop.create_server
-        server = await start(protocol, sock=listener, backlog=BACKLOG)
+        server = await start(protocol, sock=listener, backlog=BACKLOG, ssl=context)
     common.announce(port)
     async with server:
         await server.serve_forever()
@@ -113,9 +144,10 @@ APIS = ("protocol", "buffered", "streams", "sock")
 
 def main() -> None:
     parser = common.arguments(__doc__)
-    parser.add_argument("--api", choices=APIS, default="protocol")
+    parser.add_argument("--api", choices=(*APIS, "udp"), default="protocol")
+    parser.add_argument("--tls", metavar="PEM", help="certificate and key in one file")
     options = parser.parse_args()
-    common.serve(options.loop, lambda: serve(options.api, options.unix))
+    common.serve(options.loop, lambda: serve(options.api, options.unix, options.tls))
 
 
 if __name__ == "__main__":
