@@ -397,6 +397,7 @@ loop_release(PyObject *op, PyObject *Py_UNUSED(ignored))
     KevReady_Clear(self->ready);
     KevReady_Clear(self->due);
     KevReady_Clear(self->again);
+    KevReady_Clear(self->held);
     KevLoop_FdsClear(self);
     release_kernel(self);
     Py_RETURN_NONE;
@@ -451,8 +452,9 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     self->ready = KevReady_New(state);
     self->due = KevReady_New(state);
     self->again = KevReady_New(state);
+    self->held = KevReady_New(state);
     if (self->ready == NULL || self->due == NULL || self->again == NULL
-        || open_queue(self) < 0) {
+        || self->held == NULL || open_queue(self) < 0) {
         Py_DECREF(self);
         return NULL;
     }
@@ -468,6 +470,7 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->ready);
     Py_VISIT(self->due);
     Py_VISIT(self->again);
+    Py_VISIT(self->held);
     Py_VISIT(self->task_factory);
     Py_VISIT(self->transports);
     Py_VISIT(self->transports_data);
@@ -501,6 +504,9 @@ loop_clear(PyObject *op)
     if (self->again != NULL) {
         KevReady_Clear(self->again);
     }
+    if (self->held != NULL) {
+        KevReady_Clear(self->held);
+    }
     KevLoop_FdsClear(self);
     Py_CLEAR(self->task_factory);
     Py_CLEAR(self->transports);
@@ -520,6 +526,7 @@ loop_dealloc(PyObject *op)
     Py_CLEAR(self->ready);
     Py_CLEAR(self->due);
     Py_CLEAR(self->again);
+    Py_CLEAR(self->held);
     type->tp_free(op);
     Py_DECREF(type);
 }

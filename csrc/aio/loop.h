@@ -47,9 +47,11 @@ typedef struct LoopObject {
     uint32_t ring_seen;           /* the slot to read next */
     uint32_t ring_pending;        /* entries not read yet */
     uint32_t pass;                /* number of this iteration */
+    uint32_t turn;                /* number of this callback */
     ReadyObject *ready;
     ReadyObject *due;             /* timers whose time has come */
     ReadyObject *again;           /* streams with more to read */
+    ReadyObject *held;            /* streams with writes of this callback */
     struct timer_heap timers;
     struct loop_fd *fds;
     int fds_count;
@@ -61,6 +63,7 @@ typedef struct LoopObject {
     char debug;
     char stopping;
     char closed;
+    char dispatching;             /* a callback runs: writes may be held */
     char asleep;                  /* may be in the wait: knock */
     char time_patched;            /* self.time() is not ours */
     char run_once_patched;        /* self._run_once() is not ours */

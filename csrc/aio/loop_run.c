@@ -118,8 +118,12 @@ run_handles(LoopObject *self, ReadyObject *queue, uint32_t count)
     while (count-- > 0 && KevReady_Len(queue) > 0) {
         PyObject *handle = KevReady_Pop(queue);
         self->callbacks_run++;
+        self->turn++;
         int r = KevHandle_Run(state, self, handle);
         Py_DECREF(handle);
+        if (KevReady_Len(self->held) > 0) {
+            r = KevStream_AfterCallback(self, r);
+        }
         if (r < 0) {
             return -1;
         }
@@ -137,7 +141,12 @@ dispatch_ring(LoopObject *self, uint32_t count)
             ? 0 : self->ring_seen + 1;
         self->ring_pending--;
         kev_queue_consume(self->queue, 1);
-        if (KevLoop_Dispatch(self, &event) < 0) {
+        self->turn++;
+        int r = KevLoop_Dispatch(self, &event);
+        if (KevReady_Len(self->held) > 0) {
+            r = KevStream_AfterCallback(self, r);
+        }
+        if (r < 0) {
             return -1;
         }
     }
@@ -150,8 +159,12 @@ read_again(LoopObject *self, uint32_t count)
 {
     while (count-- > 0 && KevReady_Len(self->again) > 0) {
         PyObject *stream = KevReady_Pop(self->again);
+        self->turn++;
         int r = KevStream_Again((struct StreamObject *)stream);
         Py_DECREF(stream);
+        if (KevReady_Len(self->held) > 0) {
+            r = KevStream_AfterCallback(self, r);
+        }
         if (r < 0) {
             return -1;
         }
@@ -176,13 +189,17 @@ KevLoop_RunOnce(LoopObject *self)
     uint32_t again = KevReady_Len(self->again);
     uint32_t events = self->ring_pending;
     uint32_t due = KevReady_Len(self->due);
+    char outer = self->dispatching;  /* a pass may run within a callback */
+    self->dispatching = 1;
+    int r = 0;
     if (run_handles(self, self->ready, ready) < 0
         || read_again(self, again) < 0
         || dispatch_ring(self, events) < 0
         || run_handles(self, self->due, due) < 0) {
-        return -1;
+        r = -1;
     }
-    return 0;
+    self->dispatching = outer;
+    return r;
 }
 
 int

@@ -96,6 +96,12 @@ KevStream_Close(StreamObject *self)
     if (self->closing || self->loop == NULL) {
         return 0;
     }
+    if (self->held && KevStream_SendHeld(self) < 0) {
+        return -1;
+    }
+    if (self->closing || self->loop == NULL) {
+        return 0;  /* the sending failed, and that has closed us */
+    }
     self->closing = 1;
     if (self->wbuf.count > 0) {
         return 0;  /* what is buffered goes first */

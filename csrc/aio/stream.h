@@ -44,6 +44,7 @@ typedef struct StreamObject {
     int fd;                     /* -1 once closed */
     int fd_number;              /* what it was, for repr */
     uint32_t conn_lost;         /* connection_lost is scheduled, or done */
+    uint32_t last_turn;         /* the loop's turn when it last wrote */
     short family;
     char attached;              /* the loop reports events */
     char protocol_connected;
@@ -56,6 +57,9 @@ typedef struct StreamObject {
     char drain;                 /* a short read does not mean empty */
     char queued_again;          /* in the loop's list of those with more */
     char want_write;            /* the loop reports when it can be sent */
+    char gathers;               /* its callbacks write more than once */
+    char held_once;             /* what is held is one write so far */
+    char held;                  /* wbuf goes out when the callback returns */
     char protocol_paused;
     char extra_filled;          /* extra holds all there is to know */
 } StreamObject;
@@ -78,6 +82,10 @@ int KevStream_OnEvents(StreamObject *self, uint32_t events);
 
 /* It stopped reading with more to come: read on.  As above. */
 int KevStream_Again(StreamObject *self);
+
+/* Send what all streams of the loop hold: a callback has returned r, with its
+   exception set if r < 0.  r, or -1 if the sending must end the pass. */
+int KevStream_AfterCallback(LoopObject *loop, int r);
 
 int KevStream_IsClosing(const StreamObject *self);
 
@@ -120,6 +128,9 @@ int KevStream_ResumeReading(StreamObject *self);
 /* stream_write.c */
 int KevStream_WriteReady(StreamObject *self);
 int KevStream_MaybePauseProtocol(StreamObject *self);
+
+/* Send what was held back for the end of the callback.  0 or -1. */
+int KevStream_SendHeld(StreamObject *self);
 PyObject *KevStream_Write(PyObject *self, PyObject *data);
 PyObject *KevStream_Writelines(PyObject *self, PyObject *list);
 PyObject *KevStream_WriteEof(PyObject *self, PyObject *ignored);

@@ -92,6 +92,9 @@ stream_close(PyObject *self, PyObject *Py_UNUSED(ignored))
 static PyObject *
 stream_abort(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
+    if (KevStream_SendHeld((StreamObject *)self) < 0) {
+        return NULL;
+    }
     return none_or_null(KevStream_ForceClose((StreamObject *)self, Py_None));
 }
 
@@ -216,6 +219,9 @@ stream_get_extra_info(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 static PyObject *
 stream_get_write_buffer_size(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
+    if (KevStream_SendHeld((StreamObject *)op) < 0) {
+        return NULL;
+    }
     return PyLong_FromSize_t(((StreamObject *)op)->wbuf.size);
 }
 
@@ -236,6 +242,9 @@ stream_set_limits(PyObject *op, PyObject *args)
     if (!PyArg_ParseTuple(args, "nn:_set_limits", &high, &low)) {
         return NULL;
     }
+    if (KevStream_SendHeld(self) < 0) {
+        return NULL;
+    }
     self->high_water = (size_t)high;
     self->low_water = (size_t)low;
     return none_or_null(self->loop == NULL
@@ -253,6 +262,9 @@ static PyObject *
 stream_release_fd(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     StreamObject *self = (StreamObject *)op;
+    if (KevStream_SendHeld(self) < 0) {
+        return NULL;
+    }
     if (self->loop != NULL) {
         KevStream_Detach(self);
         self->want_write = 0;
@@ -393,6 +405,9 @@ static PyObject *
 get_sock(PyObject *op, void *Py_UNUSED(closure))
 {
     StreamObject *self = (StreamObject *)op;
+    if (KevStream_SendHeld(self) < 0) {
+        return NULL;  /* who takes the socket may send on it */
+    }
     if (self->fd < 0) {
         Py_RETURN_NONE;
     }

@@ -1,8 +1,14 @@
 /*
  * stream_write.c - from the program to the socket.
  *
- * write() sends at once; only what the socket does not take is kept.  bytes
- * are kept as they are, anything that could change under us is copied.
+ * write() sends at once.  But a transport whose callbacks write more than once
+ * (head and body of a response) learns to hold what a callback writes until it
+ * returns, and then sends it with one system call; it unlearns that when a
+ * callback writes but once.  What is held goes out at once when it grows
+ * large, when somebody asks how much is buffered or for the socket, at close()
+ * and abort(); nothing is held when no callback runs.
+ *
+ * bytes are kept as they are, anything that could change under us is copied.
  */
 #include "aio/stream.h"
 
@@ -12,6 +18,7 @@
 #include "aio/netio.h"
 
 #define IOV_COUNT 64
+#define HELD_MAX ((size_t)64 * 1024)
 #define LOST_WRITES_BEFORE_WARNING 5
 #define WRITE_FAILED "Fatal write error on socket transport"
 
@@ -241,11 +248,103 @@ keep_rest(StreamObject *self, PyObject *data, const char *start, size_t size,
     return r;
 }
 
+/* Sends from the buffer and sees to the rest.  0 or -1. */
+static int
+send_now(StreamObject *self)
+{
+    self->held = 0;
+    int r = flush(self);
+    if (r < 0) {
+        return write_failed(self, -r);
+    }
+    if (r == 0 && want_write(self) < 0) {
+        return KevStream_Fatal(self, WRITE_FAILED);
+    }
+    return 0;
+}
+
+int
+KevStream_SendHeld(StreamObject *self)
+{
+    if (!self->held) {
+        return 0;
+    }
+    if (self->loop == NULL || self->fd < 0 || self->conn_lost > 0) {
+        self->held = 0;
+        return 0;
+    }
+    return send_now(self);
+}
+
+int
+KevStream_AfterCallback(LoopObject *loop, int r)
+{
+    PyObject *raised = r < 0 ? KevErr_GetRaised() : NULL;
+    while (KevReady_Len(loop->held) > 0) {
+        StreamObject *stream = (StreamObject *)KevReady_Pop(loop->held);
+        if (stream->held && stream->held_once) {
+            stream->gathers = 0;
+        }
+        if (KevStream_SendHeld(stream) < 0) {
+            if (raised == NULL) {
+                raised = KevErr_GetRaised();
+            }
+            PyErr_Clear();
+        }
+        Py_DECREF(stream);
+    }
+    if (raised != NULL) {
+        KevErr_SetRaised(raised);
+        return -1;
+    }
+    return r;
+}
+
+/* Is this write to be held for the end of the callback? */
+static int
+may_hold(StreamObject *self, size_t size)
+{
+    LoopObject *loop = self->loop;
+    if (!loop->dispatching || size > HELD_MAX || size > self->high_water) {
+        return 0;
+    }
+    if (self->last_turn == loop->turn) {
+        self->gathers = 1;  /* the second in one callback */
+    }
+    self->last_turn = loop->turn;
+    return self->gathers && self->wbuf.count == 0;
+}
+
+/* Adds to what is held.  0 or -1. */
+static int
+hold(StreamObject *self, PyObject *data, const char *start, size_t size)
+{
+    self->held_once = !self->held;
+    self->held = 1;
+    if (keep_rest(self, data, start, size, 0) < 0) {
+        return -1;
+    }
+    if (self->wbuf.size <= HELD_MAX && self->wbuf.size <= self->high_water) {
+        return 0;
+    }
+    if (send_now(self) < 0) {
+        return -1;
+    }
+    return self->loop == NULL ? 0 : KevStream_MaybePauseProtocol(self);
+}
+
 static int
 write_bytes(StreamObject *self, PyObject *data, const char *start,
             size_t size)
 {
     size_t sent = 0;
+    if (self->held) {
+        return hold(self, data, start, size);
+    }
+    if (may_hold(self, size)) {
+        return KevReady_Push(self->loop->held, (PyObject *)self) < 0
+            ? -1 : hold(self, data, start, size);
+    }
     if (self->wbuf.count == 0) {
         ssize_t n = net_send(self->fd, start, size);
         if (n < 0 && n != -EAGAIN && n != -EWOULDBLOCK) {
@@ -345,6 +444,10 @@ KevStream_Writelines(PyObject *op, PyObject *list)
         }
         Py_RETURN_NONE;
     }
+    if (KevStream_SendHeld(self) < 0) {
+        Py_DECREF(lines);
+        return NULL;
+    }
     int was_empty = self->wbuf.count == 0;
     int r = 0;
     for (Py_ssize_t i = 0; i < count && r == 0; i++) {
@@ -379,6 +482,9 @@ KevStream_WriteEof(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     StreamObject *self = (StreamObject *)op;
     if (!self->closing && !self->write_eof) {
+        if (KevStream_SendHeld(self) < 0) {
+            return NULL;
+        }
         self->write_eof = 1;
         if (self->wbuf.count == 0 && self->fd >= 0
             && shutdown(self->fd, SHUT_WR) < 0) {

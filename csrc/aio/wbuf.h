@@ -1,8 +1,9 @@
 /*
- * wbuf.h - what a transport has not been able to send yet.
+ * wbuf.h - what a transport has not sent yet.
  *
- * A ring of bytes objects and how much of the first is already gone.  An idle
- * transport has none of it allocated.
+ * A ring of bytes objects and how much of the first is already gone.  Two
+ * have room in the struct itself: what a callback writes and the loop sends
+ * when it returns needs no memory.
  */
 #ifndef KEV_AIO_WBUF_H
 #define KEV_AIO_WBUF_H
@@ -11,11 +12,14 @@
 
 #include <sys/uio.h>
 
+#define WBUF_FEW 2u
+
 struct wbuf {
-    PyObject **items;      // strong, bytes objects
+    PyObject **items;      // strong, bytes objects; NULL: they are in few
+    PyObject *few[WBUF_FEW];
     uint32_t head;
     uint32_t count;
-    uint32_t capacity;     /* a power of two, or 0 */
+    uint32_t capacity;     /* of items: a power of two, or 0 */
     size_t offset;         /* bytes of the first that were sent */
     size_t size;           /* bytes still to send */
 };
