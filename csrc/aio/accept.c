@@ -68,9 +68,22 @@ connection_failed(LoopObject *loop)
     return res == NULL ? -1 : 0;
 }
 
+/* The protocol factory ran: it may have closed the listening socket, whose
+   number may be another file's by now. */
+static int
+still_listens(PyObject *sock, int listener)
+{
+    int fd = PyObject_AsFileDescriptor(sock);
+    if (fd < 0) {
+        PyErr_Clear();
+    }
+    return fd == listener;
+}
+
 /* 0; -1 with an exception (OSError of accept itself among them). */
 static int
-accept_all(const struct acceptor *from, int listener, long backlog)
+accept_all(const struct acceptor *from, PyObject *sock, int listener,
+           long backlog)
 {
     for (long i = 0; i <= backlog; i++) {
         struct sockaddr_storage address;
@@ -91,7 +104,7 @@ accept_all(const struct acceptor *from, int listener, long backlog)
             && connection_failed(from->loop) < 0) {
             return -1;
         }
-        if (from->loop->closed) {
+        if (from->loop->closed || !still_listens(sock, listener)) {
             return 0;
         }
     }
@@ -145,7 +158,7 @@ KevLoop_AcceptStreams(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
         .server = args[2],
         .context = args[4] == Py_None ? NULL : args[4],
     };
-    int r = accept_all(&from, listener, backlog);
+    int r = accept_all(&from, args[0], listener, backlog);
     Py_DECREF(stream_class);
     if (r < 0) {
         return NULL;

@@ -174,10 +174,16 @@ handle_arg_slot(PyObject *self, ModState *state)
 
 /* The two types cannot be subclassed, so the size tells them apart without
    the module's state. */
+static inline int
+is_timer(PyObject *self)
+{
+    return Py_TYPE(self)->tp_basicsize == (Py_ssize_t)sizeof(TimerObject);
+}
+
 static inline PyObject **
 handle_arg_slot_by_size(PyObject *self)
 {
-    return Py_TYPE(self)->tp_basicsize == (Py_ssize_t)sizeof(TimerObject)
+    return is_timer(self)
         ? &((TimerObject *)self)->arg : &((HandleObject *)self)->arg;
 }
 
@@ -217,10 +223,10 @@ static void
 handle_disarm(PyObject *op)
 {
     HandleObject *self = (HandleObject *)op;
-    Py_SETREF(self->cancelled, Py_NewRef(Py_True));
+    Py_XSETREF(self->cancelled, Py_NewRef(Py_True));
     Py_CLEAR(*handle_arg_slot_by_size(op));
     Py_CLEAR(self->args);
-    Py_SETREF(self->callback, Py_NewRef(Py_None));
+    Py_XSETREF(self->callback, Py_NewRef(Py_None));
 }
 
 static LoopObject *
@@ -241,11 +247,14 @@ handle_cancel_impl(ModState *state, PyObject *op)
     if (self->cancelled == Py_True) {
         return 0;
     }
-    LoopObject *loop = handle_loop(op, state);
+    /* Held: a repr, or what is let go, may take the handle's loop away. */
+    LoopObject *loop = (LoopObject *)Py_XNewRef(
+        (PyObject *)handle_loop(op, state));
     if (loop != NULL && loop->debug) {
         /* Callback and arguments go, the words about them stay. */
         PyObject *text = PyObject_Repr(op);
         if (text == NULL) {
+            Py_DECREF(loop);
             return -1;
         }
         Py_XSETREF(self->repr, text);
@@ -254,6 +263,7 @@ handle_cancel_impl(ModState *state, PyObject *op)
         KevLoop_TimerCancelled(loop, (TimerObject *)op);
     }
     handle_disarm(op);
+    Py_XDECREF(loop);
     return 0;
 }
 
@@ -287,20 +297,30 @@ KevHandle_Cancel(ModState *state, PyObject *handle)
 static PyObject *
 handle_cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return Py_NewRef(((HandleObject *)self)->cancelled);
+    PyObject *cancelled = ((HandleObject *)self)->cancelled;
+    if (cancelled == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_cancelled");
+        return NULL;
+    }
+    return Py_NewRef(cancelled);
 }
 
 /* ---- running -------------------------------------------------------- */
 
 /* The callback's result in the handle's context.  New reference or NULL. */
 static PyObject *
-call_in_context(ModState *state, HandleObject *self, PyObject *arg)
+call_in_context(ModState *state, PyObject *context, PyObject *callback,
+                PyObject *args, PyObject *arg)
 {
     PyObject *stack[2] = {NULL, arg};  /* [0]: room for a bound self */
-    PyObject *args = self->args;       // borrowed: the caller holds it
     PyObject *const *items;
     size_t nargs;
 
+    if (context == NULL || callback == NULL) {
+        PyErr_SetString(PyExc_AttributeError,
+                        "the handle's context or callback was deleted");
+        return NULL;
+    }
     if (args != NULL && PyTuple_Check(args)) {
         items = &PyTuple_GET_ITEM(args, 0);
         nargs = (size_t)PyTuple_GET_SIZE(args);
@@ -309,9 +329,9 @@ call_in_context(ModState *state, HandleObject *self, PyObject *arg)
         items = stack + 1;
         nargs = arg != NULL ? (1 | PY_VECTORCALL_ARGUMENTS_OFFSET) : 0;
     }
-    if (!PyContext_CheckExact(self->context)) {
+    if (!PyContext_CheckExact(context)) {
         /* A stranger's context: whatever it is, it has run(). */
-        PyObject *run = PyObject_GetAttr(self->context, state->str_run);
+        PyObject *run = PyObject_GetAttr(context, state->str_run);
         if (run == NULL) {
             return NULL;
         }
@@ -319,7 +339,7 @@ call_in_context(ModState *state, HandleObject *self, PyObject *arg)
                                     + 1);
         PyObject *res = NULL;
         if (all != NULL) {
-            PyTuple_SET_ITEM(all, 0, Py_NewRef(self->callback));
+            PyTuple_SET_ITEM(all, 0, Py_NewRef(callback));
             for (Py_ssize_t i = 1; i < PyTuple_GET_SIZE(all); i++) {
                 PyTuple_SET_ITEM(all, i, Py_NewRef(items[i - 1]));
             }
@@ -329,11 +349,11 @@ call_in_context(ModState *state, HandleObject *self, PyObject *arg)
         Py_DECREF(run);
         return res;
     }
-    if (PyContext_Enter(self->context) < 0) {
+    if (PyContext_Enter(context) < 0) {
         return NULL;
     }
-    PyObject *res = PyObject_Vectorcall(self->callback, items, nargs, NULL);
-    if (PyContext_Exit(self->context) < 0) {
+    PyObject *res = PyObject_Vectorcall(callback, items, nargs, NULL);
+    if (PyContext_Exit(context) < 0) {
         Py_CLEAR(res);
     }
     return res;
@@ -359,13 +379,14 @@ callback_raised(ModState *state, LoopObject *loop, PyObject *handle)
 static int
 run_own(ModState *state, LoopObject *loop, HandleObject *self)
 {
-    /* The callback may cancel its own handle: hold what is in use. */
+    /* The callback may cancel its own handle: hold what is in use.  Any slot
+       may be empty: asyncio's descriptors can delete it. */
     PyObject *arg = Py_XNewRef(*handle_arg_slot((PyObject *)self, state));
     PyObject *args = Py_XNewRef(self->args);
-    PyObject *context = Py_NewRef(self->context);
-    PyObject *callback = Py_NewRef(self->callback);
+    PyObject *context = Py_XNewRef(self->context);
+    PyObject *callback = Py_XNewRef(self->callback);
 
-    PyObject *res = call_in_context(state, self, arg);
+    PyObject *res = call_in_context(state, context, callback, args, arg);
     int r = 0;
     if (res == NULL) {
         r = callback_raised(state, loop, (PyObject *)self);
@@ -373,8 +394,8 @@ run_own(ModState *state, LoopObject *loop, HandleObject *self)
     else {
         Py_DECREF(res);
     }
-    Py_DECREF(callback);
-    Py_DECREF(context);
+    Py_XDECREF(callback);
+    Py_XDECREF(context);
     Py_XDECREF(args);
     Py_XDECREF(arg);
     return r;
@@ -427,13 +448,15 @@ handle_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->args);
     Py_VISIT(self->callback);
+    Py_VISIT(self->cancelled);
     Py_VISIT(self->context);
     Py_VISIT(self->loop);
     Py_VISIT(self->repr);
     Py_VISIT(self->source_traceback);
     Py_VISIT(*handle_arg_slot_by_size(op));
-    if (Py_TYPE(op)->tp_basicsize == (Py_ssize_t)sizeof(TimerObject)) {
+    if (is_timer(op)) {
         Py_VISIT(((TimerObject *)op)->when);
+        Py_VISIT(((TimerObject *)op)->scheduled);
     }
     return 0;
 }
@@ -447,9 +470,14 @@ handle_clear(PyObject *op)
     /* The runner may still meet the handle: keep it whole, but inert. */
     Py_XSETREF(self->callback, Py_NewRef(Py_None));
     Py_XSETREF(self->cancelled, Py_NewRef(Py_True));
+    Py_CLEAR(self->context);
     Py_CLEAR(self->loop);
     Py_CLEAR(self->repr);
     Py_CLEAR(self->source_traceback);
+    if (is_timer(op)) {
+        Py_CLEAR(((TimerObject *)op)->when);
+        Py_CLEAR(((TimerObject *)op)->scheduled);
+    }
     return 0;
 }
 
@@ -471,19 +499,35 @@ handle_release_slots(HandleObject *self)
     Py_XDECREF(self->source_traceback);
 }
 
-static void
-handle_dealloc(PyObject *op)
+/* The freelist, unless the module is going or gone: what is put there then
+   would never be freed. */
+static struct handle_freelist *
+freelist_of(PyTypeObject *type)
 {
-    HandleObject *self = (HandleObject *)op;
+    if (FREELIST_MAX == 0) {
+        return NULL;
+    }
+    ModState *state = PyType_GetModuleState(type);
+    if (state == NULL) {
+        PyErr_Clear();  /* the collector took the module from the type */
+        return NULL;
+    }
+    return state->handle_type == (PyObject *)type
+        && state->aio.handles.count < FREELIST_MAX
+        ? &state->aio.handles : NULL;
+}
+
+static void
+handle_free(HandleObject *self)
+{
     PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
     handle_release_slots(self);
     Py_XDECREF(self->arg);
-    ModState *state = FREELIST_MAX > 0 ? PyType_GetModuleState(type) : NULL;
-    if (state != NULL && state->aio.handles.count < FREELIST_MAX) {
-        self->callback = (PyObject *)state->aio.handles.first;
-        state->aio.handles.first = self;
-        state->aio.handles.count++;
+    struct handle_freelist *list = freelist_of(type);
+    if (list != NULL) {
+        self->callback = (PyObject *)list->first;
+        list->first = self;
+        list->count++;
     }
     else {
         PyObject_GC_Del(self);
@@ -492,17 +536,59 @@ handle_dealloc(PyObject *op)
 }
 
 static void
-timer_dealloc(PyObject *op)
+timer_free(TimerObject *self)
 {
-    TimerObject *self = (TimerObject *)op;
     PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
     handle_release_slots((HandleObject *)self);
     Py_XDECREF(self->arg);
     Py_XDECREF(self->scheduled);
     Py_XDECREF(self->when);
     PyObject_GC_Del(self);
     Py_DECREF(type);
+}
+
+/*
+ * Handles can hold each other in a chain of any length.  Only what holds the
+ * last reference to something can be a link of it, so that most handles go
+ * without counting how deep the recursion is.
+ */
+static inline int
+is_last(PyObject *object)
+{
+    return object != NULL && Py_REFCNT(object) == 1;
+}
+
+static inline int
+may_recurse(HandleObject *self, PyObject *arg)
+{
+    return is_last(arg) || is_last(self->args) || is_last(self->callback)
+        || is_last(self->context) || is_last(self->repr)
+        || is_last(self->cancelled) || is_last(self->source_traceback)
+        || is_last(self->loop);
+}
+
+static void
+handle_dealloc(PyObject *op)
+{
+    HandleObject *self = (HandleObject *)op;
+    PyObject_GC_UnTrack(self);
+    if (!may_recurse(self, self->arg)) {
+        handle_free(self);
+        return;
+    }
+    Py_TRASHCAN_BEGIN(op, handle_dealloc)
+    handle_free(self);
+    Py_TRASHCAN_END
+}
+
+static void
+timer_dealloc(PyObject *op)
+{
+    TimerObject *self = (TimerObject *)op;
+    PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(op, timer_dealloc)
+    timer_free(self);
+    Py_TRASHCAN_END
 }
 
 void
@@ -580,6 +666,12 @@ static PyType_Spec timer_spec = {
 int
 KevHandle_CheckSlot(PyObject *base, const char *name, size_t offset)
 {
+    if (!PyType_Check(base)) {
+        PyErr_Format(PyExc_ImportError,
+                     "kevent does not know this asyncio: %R is no class",
+                     base);
+        return -1;
+    }
     PyObject *descr = PyObject_GetAttrString(base, name);
     if (descr == NULL) {
         return -1;

@@ -379,6 +379,8 @@ release_kernel(LoopObject *self)
     }
     PyMem_Free(self->ring);
     self->ring = NULL;
+    self->ring_seen = 0;
+    self->ring_pending = 0;
     PyMem_Free(self->receive_buffer);
     self->receive_buffer = NULL;
 }
@@ -387,7 +389,7 @@ static PyObject *
 loop_release(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     LoopObject *self = (LoopObject *)op;
-    if (self->thread_id != 0) {
+    if (self->thread_id != 0 || self->pass_depth > 0) {
         PyErr_SetString(PyExc_RuntimeError,
                         "Cannot close a running event loop");
         return NULL;
@@ -443,18 +445,31 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     if (state == NULL) {
         return NULL;
     }
-    LoopObject *self = (LoopObject *)type->tp_alloc(type, 0);  /* zeroed */
+    /* First what it cannot be without: the collector shows every object to
+       whoever asks, also one that is not finished. */
+    ReadyObject *ready = KevReady_New(state);
+    ReadyObject *due = KevReady_New(state);
+    ReadyObject *again = KevReady_New(state);
+    ReadyObject *held = KevReady_New(state);
+    LoopObject *self = NULL;
+    if (ready != NULL && due != NULL && again != NULL && held != NULL) {
+        self = (LoopObject *)type->tp_alloc(type, 0);  /* zeroed */
+    }
     if (self == NULL) {
+        Py_XDECREF((PyObject *)ready);
+        Py_XDECREF((PyObject *)due);
+        Py_XDECREF((PyObject *)again);
+        Py_XDECREF((PyObject *)held);
         return NULL;
     }
     self->state = state;
+    self->module = Py_NewRef(PyType_GetModuleByDef(type, &KevModule_Def));
+    self->ready = ready;
+    self->due = due;
+    self->again = again;
+    self->held = held;
     self->closed = 1;  /* until it is whole */
-    self->ready = KevReady_New(state);
-    self->due = KevReady_New(state);
-    self->again = KevReady_New(state);
-    self->held = KevReady_New(state);
-    if (self->ready == NULL || self->due == NULL || self->again == NULL
-        || self->held == NULL || open_queue(self) < 0) {
+    if (open_queue(self) < 0) {
         Py_DECREF(self);
         return NULL;
     }
@@ -467,6 +482,7 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
 {
     LoopObject *self = (LoopObject *)op;
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->module);
     Py_VISIT(self->ready);
     Py_VISIT(self->due);
     Py_VISIT(self->again);
@@ -527,8 +543,10 @@ loop_dealloc(PyObject *op)
     Py_CLEAR(self->due);
     Py_CLEAR(self->again);
     Py_CLEAR(self->held);
+    PyObject *module = self->module;
     type->tp_free(op);
     Py_DECREF(type);
+    Py_XDECREF(module);  /* not before: destructors may look at the state */
 }
 
 /* ---- attributes that both halves use -------------------------------- */
@@ -604,6 +622,19 @@ set_flag(PyObject *op, PyObject *value, void *offset)
     return 0;
 }
 
+/* A closed loop has no queue to go on with: it stays closed. */
+static int
+set_closed(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    LoopObject *self = (LoopObject *)op;
+    int truth = value == NULL ? 0 : PyObject_IsTrue(value);
+    if (truth < 0) {
+        return -1;
+    }
+    self->closed = truth || self->queue == NULL;
+    return 0;
+}
+
 static PyObject *
 get_thread_id(PyObject *op, void *Py_UNUSED(closure))
 {
@@ -648,11 +679,20 @@ static PyObject *
 get_scheduled(PyObject *op, void *Py_UNUSED(closure))
 {
     LoopObject *self = (LoopObject *)op;
-    PyObject *list = PyList_New(self->timers.count);
-    if (list == NULL) {
-        return NULL;
+    PyObject *list;
+    Py_ssize_t count;
+    for (;;) {
+        count = self->timers.count;
+        list = PyList_New(count);
+        if (list == NULL) {
+            return NULL;
+        }
+        if (count == self->timers.count) {
+            break;
+        }
+        Py_DECREF(list);  /* making it ran a finalizer that changed them */
     }
-    for (Py_ssize_t i = 0; i < self->timers.count; i++) {
+    for (Py_ssize_t i = 0; i < count; i++) {
         PyList_SET_ITEM(list, i,
                         Py_NewRef((PyObject *)self->timers.nodes[i].timer));
     }
@@ -809,7 +849,8 @@ static PyMethodDef loop_methods[] = {
 static PyGetSetDef loop_getset[] = {
     FLAG("_debug", debug),
     FLAG("_stopping", stopping),
-    FLAG("_closed", closed),
+    {"_closed", get_flag, set_closed, NULL,
+     (void *)offsetof(LoopObject, closed)},
     {"_thread_id", get_thread_id, set_thread_id, NULL, NULL},
     {"_ready", get_ready, set_ready, NULL, NULL},
     {"_scheduled", get_scheduled, set_scheduled, NULL, NULL},

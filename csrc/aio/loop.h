@@ -42,6 +42,7 @@ struct loop_fd {
 typedef struct LoopObject {
     PyObject_HEAD
     ModState *state;
+    PyObject *module;             /* strong: keeps state, also in a cycle */
     struct kev_queue *queue;      /* NULL once closed */
     struct kevent_ring *ring;
     uint32_t ring_seen;           /* the slot to read next */
@@ -59,7 +60,11 @@ typedef struct LoopObject {
     PyObject *task_factory;       // strong; NULL or None: there is none
     PyObject *transports;         /* asyncio's own: WeakValueDictionary */
     PyObject *transports_data;    /* its dict, to see if it is empty */
-    unsigned long thread_id;      /* 0: not running */
+    unsigned long thread_id;      /* 0: not running; Python may set it */
+    unsigned long pass_thread;    /* who is inside a pass */
+    uint32_t pass_depth;          /* passes under way, one in another */
+    int polling;                  /* that thread is in the queue, without the
+                                     interpreter lock: see leave_poll() */
     char debug;
     char stopping;
     char closed;

@@ -11,7 +11,9 @@
 #include "aio/loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <time.h>
 
 #include "aio/callargs.h"
 #include "aio/stream.h"
@@ -27,6 +29,11 @@ struct loop_fd *
 KevLoop_FdRow(LoopObject *self, int fd)
 {
     if (fd >= self->fds_count) {
+        /* A bad descriptor may be any number, a good one is small. */
+        if (fcntl(fd, F_GETFD) < 0) {
+            KevErr_Set(errno, "watching descriptor %d", fd);
+            return NULL;
+        }
         int count = self->fds_count > 0 ? self->fds_count : 64;
         while (count <= fd) {
             count = count > INT_MAX / 2 ? INT_MAX : count * 2;
@@ -54,10 +61,39 @@ row_of(LoopObject *self, int fd)
 
 /* ---- the kevent of a row -------------------------------------------- */
 
+/*
+ * A thread that does not own the loop changes what it watches.  That is
+ * misuse, but asyncio survives it, so we do: the queue takes no lock, hence
+ * the owner is knocked out of it first.  He needs the interpreter lock to go
+ * back, and we hold that.  0, or -EBADF in a child where he does not exist.
+ */
+static int
+leave_poll(LoopObject *self)
+{
+    static const struct timespec moment = {.tv_nsec = 20000};
+    while (__atomic_load_n(&self->polling, __ATOMIC_ACQUIRE)) {
+        int r = kev_queue_knock(self->queue);
+        if (r < 0) {
+            return r;
+        }
+        (void)nanosleep(&moment, NULL);
+    }
+    return 0;
+}
+
 static int
 kevent_of(LoopObject *self, unsigned cmd, int fd, uint32_t events,
           uint32_t req_flags)
 {
+    if (self->queue == NULL || fd < 0 || fd >= self->fds_count) {
+        return -EBADF;
+    }
+    if (__builtin_expect(self->polling, 0)) {
+        int r = leave_poll(self);
+        if (r < 0) {
+            return r;
+        }
+    }
     struct ukevent event = {
         .id.raw = {(uint32_t)fd, 0},
         .type = KEVENT_POLL,
@@ -65,9 +101,6 @@ kevent_of(LoopObject *self, unsigned cmd, int fd, uint32_t events,
         .req_flags = req_flags | KEVENT_REQ_ALWAYS_QUEUE,
         .user = {(uint32_t)fd, self->fds[fd].generation},
     };
-    if (self->queue == NULL) {
-        return -EBADF;
-    }
     int r = kevent_ctl(self->queue, cmd, 1, &event);
     if (r < 0) {
         return r;
@@ -128,9 +161,11 @@ set_callback(LoopObject *self, int fd, PyObject *handle, int writing)
         return -1;
     }
     if (row->owner == FD_STREAM) {
+        PyObject *stream = Py_NewRef((PyObject *)row->stream);
         PyErr_Format(PyExc_RuntimeError,
                      "File descriptor %d is used by transport %R", fd,
-                     (PyObject *)row->stream);
+                     stream);
+        Py_DECREF(stream);
         return -1;
     }
     uint32_t add = writing ? WRITABLE : READABLE;
@@ -233,9 +268,12 @@ KevLoop_CheckNoTransport(LoopObject *self, int fd, PyObject *fileobj)
         transport = Py_NewRef((PyObject *)row->stream);
     }
     else if (self->transports_data != NULL
-             && PyObject_Size(self->transports_data) > 0) {
+             && (!PyDict_CheckExact(self->transports_data)
+                 || PyDict_GET_SIZE(self->transports_data) > 0)) {
         /* asyncio's own transports (datagrams) are listed there. */
-        transport = PyObject_CallMethod(self->transports, "get", "i", fd);
+        PyObject *all = Py_NewRef(self->transports);
+        transport = PyObject_CallMethod(all, "get", "i", fd);
+        Py_DECREF(all);
         if (transport == NULL) {
             return -1;
         }
@@ -548,9 +586,11 @@ KevLoop_Watched(PyObject *op, PyObject *Py_UNUSED(ignored))
         if (row->owner == FD_CALLBACKS) {
             int events = (row->reader != NULL ? 1 : 0)
                 | (row->writer != NULL ? 2 : 0);
+            /* N: held before memory is asked for, which may run anything. */
             value = Py_BuildValue(
-                "iOO", events, row->reader != NULL ? row->reader : Py_None,
-                row->writer != NULL ? row->writer : Py_None);
+                "iNN", events,
+                Py_NewRef(row->reader != NULL ? row->reader : Py_None),
+                Py_NewRef(row->writer != NULL ? row->writer : Py_None));
         }
         else if (row->owner == FD_STREAM) {
             value = Py_BuildValue("iOO", KevStream_Polling(row->stream),

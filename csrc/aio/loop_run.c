@@ -69,14 +69,19 @@ wait_for_events(LoopObject *self)
         }
         else {
             self->asleep = 1;
+            __atomic_store_n(&self->polling, 1, __ATOMIC_RELAXED);
             Py_BEGIN_ALLOW_THREADS
             r = kev_queue_poll(queue, timeout_ns);
+            __atomic_store_n(&self->polling, 0, __ATOMIC_RELEASE);
             Py_END_ALLOW_THREADS
             self->asleep = 0;
         }
         if (r >= 0) {
             self->ring_pending += (uint32_t)r;
             return 0;
+        }
+        if (r == -ENOSPC && self->ring_pending > 0) {
+            return 0;  /* exceptions left it full: read it first */
         }
         if (r != -EINTR) {
             KevErr_Set(-r, "waiting for events");
@@ -172,8 +177,8 @@ read_again(LoopObject *self, uint32_t count)
     return 0;
 }
 
-int
-KevLoop_RunOnce(LoopObject *self)
+static int
+run_pass(LoopObject *self)
 {
     if (KevLoop_CheckOpen(self) < 0 || PyErr_CheckSignals() < 0) {
         return -1;
@@ -199,6 +204,27 @@ KevLoop_RunOnce(LoopObject *self)
         r = -1;
     }
     self->dispatching = outer;
+    return r;
+}
+
+/*
+ * A callback may run a pass of its own (some test tools do); another thread
+ * may not: queue and ring have one owner.  While a pass is under way nothing
+ * can close the loop, whatever Python has written to _thread_id.
+ */
+int
+KevLoop_RunOnce(LoopObject *self)
+{
+    unsigned long thread = PyThread_get_thread_ident();
+    if (self->pass_depth > 0 && self->pass_thread != thread) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "The event loop is running in another thread");
+        return -1;
+    }
+    self->pass_thread = thread;
+    self->pass_depth++;
+    int r = run_pass(self);
+    self->pass_depth--;
     return r;
 }
 

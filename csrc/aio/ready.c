@@ -56,8 +56,10 @@ KevReady_Grow(ReadyObject *self)
 void
 KevReady_Clear(ReadyObject *self)
 {
-    /* A destructor may queue again: take each out before letting it go. */
-    while (KevReady_Len(self) > 0) {
+    /* A destructor may queue again, or take: take each out before letting it
+       go, and no more than there were. */
+    for (uint32_t left = KevReady_Len(self);
+         left > 0 && KevReady_Len(self) > 0; left--) {
         Py_DECREF(KevReady_Pop(self));
     }
 }
@@ -207,7 +209,9 @@ ready_dealloc(PyObject *op)
     ReadyObject *self = (ReadyObject *)op;
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    KevReady_Clear(self);
+    while (KevReady_Len(self) > 0) {
+        KevReady_Clear(self);
+    }
     PyMem_Free(self->items);
     PyObject_GC_Del(self);
     Py_DECREF(type);

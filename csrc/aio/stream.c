@@ -75,17 +75,16 @@ KevStream_Detach(StreamObject *self)
 static int
 schedule_lost(StreamObject *self, PyObject *exc)
 {
-    PyObject *method = PyObject_GetAttr(
-        (PyObject *)self, self->loop->state->str_connection_lost_own);
-    if (method == NULL) {
-        return -1;
-    }
+    /* Held: a subclass's attribute may lose the connection by itself. */
+    LoopObject *loop = (LoopObject *)Py_NewRef((PyObject *)self->loop);
     PyObject *handle = NULL;
-    if (KevLoop_CheckOpen(self->loop) == 0) {
-        handle = KevLoop_CallSoon(self->loop, method, &exc, 1,
-                                  self->context);
+    PyObject *method = PyObject_GetAttr((PyObject *)self,
+                                        loop->state->str_connection_lost_own);
+    if (method != NULL && KevLoop_CheckOpen(loop) == 0) {
+        handle = KevLoop_CallSoon(loop, method, &exc, 1, self->context);
     }
-    Py_DECREF(method);
+    Py_XDECREF(method);
+    Py_DECREF(loop);
     Py_XDECREF(handle);
     return handle == NULL ? -1 : 0;
 }
@@ -191,6 +190,23 @@ KevStream_DetachServer(StreamObject *self)
     return res == NULL ? -1 : 0;
 }
 
+/* Each step of the end is taken; the first exception is the one that is told
+   of, and the steps after it start without one. */
+static void
+first_error(PyObject **raised, int r)
+{
+    if (r >= 0) {
+        return;
+    }
+    PyObject *exc = KevErr_GetRaised();
+    if (*raised == NULL) {
+        *raised = exc;
+    }
+    else {
+        Py_XDECREF(exc);
+    }
+}
+
 int
 KevStream_ConnectionLost(StreamObject *self, PyObject *exc)
 {
@@ -202,25 +218,21 @@ KevStream_ConnectionLost(StreamObject *self, PyObject *exc)
     Py_INCREF(self);
     KevStream_Detach(self);
     if (self->protocol_connected && self->protocol != NULL) {
+        self->protocol_connected = 0;  /* once, whoever calls us from there */
+        PyObject *protocol = Py_NewRef(self->protocol);
         PyObject *res = PyObject_CallMethodOneArg(
-            self->protocol, state->str_connection_lost, exc);
-        if (res == NULL) {
-            raised = KevErr_GetRaised();
-        }
+            protocol, state->str_connection_lost, exc);
+        Py_DECREF(protocol);
+        first_error(&raised, res == NULL ? -1 : 0);
         Py_XDECREF(res);
     }
     save_names(self);
-    if (KevStream_CloseSocket(self) < 0 || KevStream_DetachServer(self) < 0) {
-        if (raised != NULL) {
-            PyErr_Clear();  /* the protocol's own error goes first */
-        }
-    }
-    if (self->empty_waiter != NULL && !PyErr_Occurred()) {
+    first_error(&raised, KevStream_CloseSocket(self));
+    first_error(&raised, KevStream_DetachServer(self));
+    if (self->empty_waiter != NULL) {
         PyObject *res = PyObject_CallMethod((PyObject *)self,
                                             "_fail_empty_waiter", NULL);
-        if (res == NULL && raised != NULL) {
-            PyErr_Clear();
-        }
+        first_error(&raised, res == NULL ? -1 : 0);
         Py_XDECREF(res);
     }
     Py_CLEAR(self->protocol);
@@ -228,10 +240,11 @@ KevStream_ConnectionLost(StreamObject *self, PyObject *exc)
     Py_CLEAR(self->context);
     Py_CLEAR(self->loop);
     Py_DECREF(self);
-    if (raised != NULL) {
-        KevErr_SetRaised(raised);
+    if (raised == NULL) {
+        return 0;
     }
-    return PyErr_Occurred() ? -1 : 0;
+    KevErr_SetRaised(raised);
+    return -1;
 }
 
 /* ---- events --------------------------------------------------------- */
@@ -386,9 +399,15 @@ static int
 queue_birth(StreamObject *self, PyObject *waiter)
 {
     LoopObject *loop = self->loop;
+    if (loop == NULL || self->protocol == NULL) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the server closed the transport as it was made");
+        return -1;
+    }
     ModState *state = loop->state;
-    PyObject *made = PyObject_GetAttr(self->protocol,
-                                      state->str_connection_made);
+    PyObject *protocol = Py_NewRef(self->protocol);
+    PyObject *made = PyObject_GetAttr(protocol, state->str_connection_made);
+    Py_DECREF(protocol);
     if (made == NULL) {
         return -1;
     }

@@ -28,10 +28,11 @@ typedef struct StreamObject {
     /* asyncio's slots, as its class statements lay them out */
     PyObject *extra;            // strong or NULL
     PyObject *high_slot;        // not ours to use: see high_water
-    LoopObject *loop;           // strong; NULL once the connection is lost
+    PyObject *loop_slot;        // nor this: Python can write anything there
     PyObject *low_slot;
     PyObject *paused_slot;
     /* ours */
+    LoopObject *loop;           // strong; NULL once the connection is lost
     PyObject *sock;             // strong: the socket object, once asked for
     PyObject *protocol;         // strong; NULL once lost
     PyObject *server;           // strong or NULL

@@ -59,6 +59,13 @@ receive(StreamObject *self, char *buffer, size_t size, int *ret_more)
     return n;
 }
 
+/* Letting go of the protocol's buffer may run Python. */
+static int
+was_lost(const StreamObject *self)
+{
+    return self->loop == NULL || self->protocol == NULL;
+}
+
 static int
 on_eof(StreamObject *self)
 {
@@ -151,7 +158,7 @@ read_buffered(StreamObject *self)
     int more;
     ssize_t n = receive(self, view.buf, (size_t)view.len, &more);
     PyBuffer_Release(&view);
-    if (n == -EAGAIN || n == -EWOULDBLOCK) {
+    if (n == -EAGAIN || n == -EWOULDBLOCK || was_lost(self)) {
         return 0;
     }
     if (n < 0) {
@@ -188,7 +195,7 @@ queue_again(StreamObject *self)
 int
 KevStream_ReadReady(StreamObject *self)
 {
-    if (!is_reading(self) || self->fd < 0) {
+    if (!is_reading(self) || self->fd < 0 || self->protocol == NULL) {
         return 0;
     }
     /* The callback may let go of the protocol under itself. */

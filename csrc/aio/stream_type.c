@@ -415,9 +415,24 @@ get_sock(PyObject *op, void *Py_UNUSED(closure))
         if (self->loop == NULL) {
             Py_RETURN_NONE;
         }
-        self->sock = make_socket(self);
+        PyObject *sock = make_socket(self);
+        if (sock == NULL) {
+            return NULL;
+        }
+        if (self->sock == NULL && self->fd >= 0) {
+            self->sock = sock;
+        }
+        else {
+            /* Making it ran somebody who made one, or closed us. */
+            PyObject *res = PyObject_CallMethod(sock, "detach", NULL);
+            Py_DECREF(sock);
+            if (res == NULL) {
+                return NULL;
+            }
+            Py_DECREF(res);
+        }
     }
-    return Py_XNewRef(self->sock);
+    return Py_NewRef(self->sock != NULL ? self->sock : Py_None);
 }
 
 static PyObject *
@@ -504,6 +519,7 @@ stream_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->extra);
     Py_VISIT(self->high_slot);
+    Py_VISIT(self->loop_slot);
     Py_VISIT(self->low_slot);
     Py_VISIT(self->paused_slot);
     Py_VISIT((PyObject *)self->loop);
@@ -524,6 +540,7 @@ stream_clear(PyObject *op)
     }
     Py_CLEAR(self->extra);
     Py_CLEAR(self->high_slot);
+    Py_CLEAR(self->loop_slot);
     Py_CLEAR(self->low_slot);
     Py_CLEAR(self->paused_slot);
     Py_CLEAR(self->sock);
@@ -546,6 +563,9 @@ stream_finalize(PyObject *op)
     PyObject *exc = PyErr_Occurred() ? KevErr_GetRaised() : NULL;
     if (PyErr_ResourceWarning(op, 1, "unclosed transport %R", op) < 0) {
         PyErr_WriteUnraisable(op);
+    }
+    if (self->loop != NULL) {
+        KevStream_Detach(self);  /* while the number is still ours */
     }
     if (KevStream_CloseSocket(self) < 0) {
         PyErr_WriteUnraisable(op);
@@ -606,8 +626,8 @@ KevStream_Setup(PyObject *module, ModState *state)
         return -1;
     }
     int r = -1;
-    if (((PyTypeObject *)base)->tp_basicsize
-        != (Py_ssize_t)offsetof(StreamObject, sock)) {
+    if (PyType_Check(base) && ((PyTypeObject *)base)->tp_basicsize
+        != (Py_ssize_t)offsetof(StreamObject, loop)) {
         PyErr_SetString(PyExc_ImportError,
                         "kevent does not know this asyncio: its transports "
                         "have another size");
@@ -615,7 +635,7 @@ KevStream_Setup(PyObject *module, ModState *state)
     else if (KevHandle_CheckSlot(base, "_extra",
                                  offsetof(StreamObject, extra)) == 0
              && KevHandle_CheckSlot(base, "_loop",
-                                    offsetof(StreamObject, loop)) == 0) {
+                                    offsetof(StreamObject, loop_slot)) == 0) {
         r = KevModule_AddType(module, &stream_spec, base,
                               &state->stream_type, 1);
     }

@@ -27,7 +27,9 @@
 static int
 call_flow_control(StreamObject *self, PyObject *name, const char *failed)
 {
-    PyObject *res = PyObject_CallMethodNoArgs(self->protocol, name);
+    PyObject *protocol = Py_NewRef(self->protocol);
+    PyObject *res = PyObject_CallMethodNoArgs(protocol, name);
+    Py_DECREF(protocol);
     if (res == NULL) {
         return KevStream_Report(self, failed);
     }
@@ -119,8 +121,9 @@ flush(StreamObject *self)
 static int
 call_waiter(StreamObject *self, PyObject *name, PyObject *value)
 {
-    PyObject *res = PyObject_CallMethodOneArg(self->empty_waiter, name,
-                                              value);
+    PyObject *waiter = Py_NewRef(self->empty_waiter);
+    PyObject *res = PyObject_CallMethodOneArg(waiter, name, value);
+    Py_DECREF(waiter);
     Py_XDECREF(res);
     return res == NULL ? -1 : 0;
 }
@@ -135,7 +138,8 @@ write_failed(StreamObject *self, int err)
         exc = PyObject_CallFunction(PyExc_OSError, "is", err, strerror(err));
     }
     int r = KevStream_FatalErrno(self, err, WRITE_FAILED);
-    if (r == 0 && exc != NULL && self->empty_waiter == waiter) {
+    if (r == 0 && exc != NULL && self->empty_waiter == waiter
+        && self->loop != NULL) {
         r = call_waiter(self, self->loop->state->str_set_exception, exc);
     }
     Py_XDECREF(exc);
@@ -432,11 +436,11 @@ KevStream_Writelines(PyObject *op, PyObject *list)
     if (may_write(self, "writelines") < 0) {
         return NULL;
     }
-    PyObject *lines = PySequence_List(list);
+    PyObject *lines = PySequence_Tuple(list);
     if (lines == NULL) {
         return NULL;
     }
-    Py_ssize_t count = PyList_GET_SIZE(lines);
+    Py_ssize_t count = PyTuple_GET_SIZE(lines);
     if (count == 0 || self->conn_lost > 0 || self->fd < 0) {
         Py_DECREF(lines);
         if (count > 0 && lost_write(self) < 0) {
@@ -451,13 +455,13 @@ KevStream_Writelines(PyObject *op, PyObject *list)
     int was_empty = self->wbuf.count == 0;
     int r = 0;
     for (Py_ssize_t i = 0; i < count && r == 0; i++) {
-        r = keep_line(self, PyList_GET_ITEM(lines, i));
+        r = keep_line(self, PyTuple_GET_ITEM(lines, i));
     }
     Py_DECREF(lines);
     if (r < 0) {
         return NULL;
     }
-    if (was_empty && self->wbuf.count > 0) {
+    if (was_empty && self->wbuf.count > 0 && self->fd >= 0) {
         r = flush(self);
         if (r < 0) {
             r = write_failed(self, -r);

@@ -78,8 +78,8 @@ KevTimers_Push(struct timer_heap *heap, TimerObject *timer)
         .sequence = timer->sequence,
         .timer = (TimerObject *)Py_NewRef((PyObject *)timer),
     };
-    Py_XSETREF(timer->scheduled, Py_NewRef(Py_True));
     sift_up(heap, heap->count++, node);
+    Py_XSETREF(timer->scheduled, Py_NewRef(Py_True));
     return 0;
 }
 
@@ -89,7 +89,6 @@ KevTimers_Remove(struct timer_heap *heap, TimerObject *timer)
     Py_ssize_t place = timer->place;
     struct timer_node last = heap->nodes[--heap->count];
     timer->place = -1;
-    Py_XSETREF(timer->scheduled, Py_NewRef(Py_False));
     if (place < heap->count) {
         if (place > 0 && before(&last, &heap->nodes[(place - 1) / ARITY])) {
             sift_up(heap, place, last);
@@ -98,6 +97,8 @@ KevTimers_Remove(struct timer_heap *heap, TimerObject *timer)
             sift_down(heap, place, last);
         }
     }
+    /* Last: what the program had put there may run Python. */
+    Py_XSETREF(timer->scheduled, Py_NewRef(Py_False));
     return timer;
 }
 

@@ -19,7 +19,8 @@ static int
 grow(struct wbuf *self)
 {
     uint32_t capacity = (mask(self) + 1) * 4;
-    PyObject **items = PyMem_Malloc((size_t)capacity * sizeof(*items));
+    PyObject **items = capacity == 0 ? NULL  /* 2**32 pieces */
+        : PyMem_Malloc((size_t)capacity * sizeof(*items));
     if (items == NULL) {
         PyErr_NoMemory();
         return -1;

@@ -17,7 +17,9 @@
 
 typedef struct {
     PyObject_HEAD
-    ModState *state;            /* borrowed: type -> module -> state */
+    ModState *state;            /* borrowed from the module */
+    PyObject *module;           /* strong: a cycle's breaking takes it from
+                                   the type */
     struct face_queue *queue;   /* owned; NULL once closed */
     int fd;                     /* for repr, -1 once closed */
 } QueueObject;
@@ -76,6 +78,7 @@ queue_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     self->state = state;
+    self->module = Py_NewRef(PyType_GetModuleByDef(type, &KevModule_Def));
     self->fd = -1;
     self->queue = KevFd_Open(state, "Queue");
     if (self->queue == NULL) {
@@ -97,6 +100,7 @@ queue_tp_traverse(PyObject *op, visitproc visit, void *arg)
 {
     QueueObject *self = (QueueObject *)op;
     Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->module);
     if (self->queue != NULL) {
         Py_VISIT(self->queue->ring);
     }
@@ -134,8 +138,10 @@ queue_tp_dealloc(PyObject *op)
         PyObject_GC_Track(op);   /* the warning's receiver kept it */
         return;
     }
+    PyObject *module = ((QueueObject *)op)->module;
     type->tp_free(op);
     Py_DECREF(type);
+    Py_XDECREF(module);
 }
 
 /* ---- the calls -------------------------------------------------------- */

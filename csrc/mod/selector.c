@@ -203,6 +203,7 @@ selector_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     self->state = state;
+    self->module = Py_NewRef(PyType_GetModuleByDef(type, &KevModule_Def));
     watches_init(&self->watches);
     self->queue = KevFd_Open(state, "KeventSelector");
     if (self->queue == NULL) {
@@ -231,6 +232,7 @@ selector_tp_traverse(PyObject *op, visitproc visit, void *arg)
 {
     SelectorObject *self = (SelectorObject *)op;
     Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->module);
     Py_VISIT(self->map);
     return watches_traverse(&self->watches, visit, arg);
 }
@@ -263,8 +265,10 @@ selector_tp_dealloc(PyObject *op)
     PyObject_GC_UnTrack(op);
     selector_shut(self);
     PyMem_Free(self->records);
+    PyObject *module = self->module;
     type->tp_free(op);
     Py_DECREF(type);
+    Py_XDECREF(module);
 }
 
 /* ---- register, unregister, modify ------------------------------------- */
@@ -429,19 +433,18 @@ selector_modify_locked(SelectorObject *self, PyObject *const *slots)
         return NULL;
     }
     PyObject *data = slots[2] == NULL ? Py_None : slots[2];
-    PyObject *before = watch->key;
+    PyObject *before = Py_NewRef(watch->key);
     uint32_t serial = watch->serial;
     if (slots[1] == PyTuple_GET_ITEM(before, 2)
         && data == PyTuple_GET_ITEM(before, 3))
     {
-        return Py_NewRef(before);
+        return before;
     }
-    int mask = mask_of(slots[1], 1);
-    if (mask < 0) {
-        return NULL;
-    }
-    PyObject *key = key_new(self->state, PyTuple_GET_ITEM(before, 0), fd,
-                            slots[1], data);
+    int mask = mask_of(slots[1], 1);   /* an __index__ may unregister */
+    PyObject *key = mask < 0 ? NULL
+        : key_new(self->state, PyTuple_GET_ITEM(before, 0), fd, slots[1],
+                  data);
+    Py_DECREF(before);
     if (key == NULL) {
         return NULL;
     }

@@ -14,7 +14,9 @@
 
 typedef struct {
     PyObject_HEAD
-    ModState *state;              /* borrowed: type -> module -> state */
+    ModState *state;              /* borrowed from the module */
+    PyObject *module;             /* strong: a cycle's breaking takes it from
+                                     the type */
     struct face_queue *queue;     /* owned; NULL once closed */
     struct watches watches;
     struct ukevent *records;      /* what select() fetches to, kept */
