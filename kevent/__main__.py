@@ -1,6 +1,7 @@
 """python -m kevent script.py [args…]: run any asyncio program on the kevent loop.
 
-Also `-m module` and `-c code`, as python itself takes them.
+Also `-m module` and `-c code`, as python itself takes them.  With --streams in
+front of that, asyncio's streams are those of kevent.streams.
 """
 from __future__ import annotations
 
@@ -10,17 +11,20 @@ import sys
 
 import kevent
 
-USAGE = "usage: python -m kevent (script.py | -m module | -c code) [args...]"
+USAGE = ("usage: python -m kevent [--streams] "
+         "(script.py | -m module | -c code) [args...]")
 
 
 def main(argv: list[str]) -> int:
+    streams = argv[:1] == ["--streams"]
+    argv = argv[streams:]
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE, file=sys.stdout if argv else sys.stderr)
         return 0 if argv else 2
     if argv[0] in ("-m", "-c") and len(argv) < 2:
         print(USAGE, file=sys.stderr)
         return 2
-    kevent.install()
+    kevent.install(streams=streams)
     # Python put the current directory in front for `-m kevent` itself.
     if argv[0] == "-m":
         sys.argv[:] = argv[1:]

@@ -14,6 +14,7 @@ threads that are not ours.  The pair is made when the first handler is added.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from asyncio import base_events, constants, events, format_helpers, sslproto, trsock
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
@@ -294,7 +295,17 @@ def new_event_loop():
     return EventLoop()
 
 
-def run(main, *, debug=None):
-    """asyncio.run() on a kevent loop: run the coroutine and return its result."""
-    with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
+def run(main, *, debug=None, streams=False):
+    """asyncio.run() on a kevent loop: run the coroutine and return its result.
+
+    With streams=True asyncio.open_connection(), start_server() and the other
+    streams are those of kevent.streams until it returns.
+    """
+    with contextlib.ExitStack() as stack:
+        if streams:
+            from .streams import patched
+
+            stack.enter_context(patched())
+        runner = stack.enter_context(
+            asyncio.Runner(debug=debug, loop_factory=new_event_loop))
         return runner.run(main)

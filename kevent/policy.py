@@ -23,8 +23,16 @@ class EventLoopPolicy(_Base):
     _loop_factory = EventLoop
 
 
-def install() -> None:
-    """Make every new asyncio event loop of this process a kevent loop."""
+def install(*, streams: bool = False) -> None:
+    """Make every new asyncio event loop of this process a kevent loop.
+
+    With streams=True asyncio's streams become those of kevent.streams as well,
+    until kevent.streams.uninstall().
+    """
+    if streams:
+        from .streams import install as install_streams
+
+        install_streams()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         asyncio.set_event_loop_policy(EventLoopPolicy())

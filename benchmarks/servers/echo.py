@@ -1,7 +1,7 @@
 """An echo server through each of asyncio's doors.
 
 protocol, buffered, streams and sock over TCP or a Unix socket, protocol over
-TLS, and udp.
+TLS, and udp; kstreams are the streams of kevent.streams.
 """
 from __future__ import annotations
 
@@ -127,8 +127,11 @@ async def serve(api: str, path: str | None, certificate: str | None = None) -> N
     if api == "sock":
         common.announce(port)
         await sock_accept(loop, listener)
-    elif api == "streams":
-        start = asyncio.start_unix_server if path else asyncio.start_server
+    elif api in ("streams", "kstreams"):
+        streams = asyncio
+        if api == "kstreams":
+            import kevent.streams as streams
+        start = streams.start_unix_server if path else streams.start_server
         server = await start(stream_echo, sock=listener, backlog=BACKLOG, ssl=context)
     else:
         protocol = BufferedEcho if api == "buffered" else Echo
@@ -139,7 +142,7 @@ async def serve(api: str, path: str | None, certificate: str | None = None) -> N
         await server.serve_forever()
 
 
-APIS = ("protocol", "buffered", "streams", "sock")
+APIS = ("protocol", "buffered", "streams", "kstreams", "sock")
 
 
 def main() -> None:

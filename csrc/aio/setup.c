@@ -5,6 +5,7 @@
 #include "aio/loop.h"
 #include "aio/ready.h"
 #include "aio/stream.h"
+#include "aio/streams.h"
 
 static int
 intern_names(ModState *state)
@@ -81,7 +82,10 @@ KevAio_Setup(PyObject *module, ModState *state)
         || KevLoop_Setup(module, state) < 0) {
         return -1;
     }
-    return KevStream_Setup(module, state);
+    if (KevStream_Setup(module, state) < 0) {
+        return -1;
+    }
+    return KevStreams_Setup(module, state);
 }
 
 void

@@ -4,6 +4,8 @@
 #ifndef KEV_AIO_STATE_LIST_H
 #define KEV_AIO_STATE_LIST_H
 
+#include "aio/streams_list.h"
+
 #define KEV_AIO_STATE(X)                                                  \
     /* our types */                                                       \
     X(handle_type) X(timer_type) X(ready_type) X(loop_type)               \
@@ -24,7 +26,8 @@
     X(str_pause_writing) X(str_resume_writing) X(str_fatal_error)         \
     X(str_connection_lost_own) X(str_attach) X(str_detach) X(str_close)   \
     X(str_done) X(str_set_result) X(str_set_exception) X(str_log)         \
-    X(str_loop)
+    X(str_loop)                                                           \
+    KEV_STREAMS_STATE(X)
 
 /* What the interned names say, in the same order. */
 #define KEV_AIO_NAMES(X)                                                  \
@@ -52,7 +55,8 @@
     X(str_attach, "_attach") X(str_detach, "_detach")                     \
     X(str_close, "close") X(str_done, "done")                             \
     X(str_set_result, "set_result") X(str_set_exception, "set_exception") \
-    X(str_log, "_log") X(str_loop, "loop")
+    X(str_log, "_log") X(str_loop, "loop")                                \
+    KEV_STREAMS_NAMES(X)
 
 struct HandleObject;
 

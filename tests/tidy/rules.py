@@ -277,10 +277,10 @@ def function_length(path: str, text: str) -> Iterator[Slip]:
 PACKAGE_IMPORTS = {
     "__init__.py": {"_core", "loop", "policy", "selectors", "streams"},
     "__main__.py": {"", "loop", "policy"},
-    "loop.py": {"_core", "transports"},
-    "policy.py": {"loop"},
+    "loop.py": {"_core", "streams", "transports"},
+    "policy.py": {"loop", "streams"},
     "selectors.py": {"_core"},
-    "streams.py": {"_core", "loop"},
+    "streams.py": {"_core"},
     "transports.py": {"_core"},
     "transports.py": {"_core"},
 }

@@ -1,0 +1,168 @@
+/*
+ * streams.h - StreamReader, StreamReaderProtocol and StreamWriter.
+ *
+ * What runs per packet or per read is here.  What runs once per connection is
+ * asyncio's own code of the running version: the classes that programs meet
+ * (kevent.streams) derive from ours first and from asyncio's second, and the
+ * attributes that asyncio's methods know (_buffer, _waiter, _paused, ...) are
+ * descriptors of our fields.
+ *
+ * What is awaited (read(), drain(), ...) is an object with a coroutine's
+ * methods, which takes its result out of the buffer at once if it can, and
+ * waits for a future if it cannot.
+ */
+#ifndef KEV_AIO_STREAMS_H
+#define KEV_AIO_STREAMS_H
+
+#include "mod/state.h"
+
+#include "aio/rbuf.h"
+
+struct OpObject;
+
+/* ---- what is awaited: streams_op.c ------------------------------------ */
+
+enum op_step {
+    OP_ERROR,        /* an exception is set */
+    OP_DONE,         /* *ret is the result */
+    OP_AWAIT,        /* KevOp_Await() was called: come back after that */
+    OP_YIELD,        /* let the loop make a pass, as sleep(0) does */
+};
+
+struct op_kind {
+    const char *name;
+    const char *qualname;
+    /* Goes on as far as it can. */
+    enum op_step (*step)(struct OpObject *op, PyObject **ret);
+    /* What was awaited has ended in any way (`finally`), with an exception
+       set or not, which it leaves alone; or NULL. */
+    void (*settle)(struct OpObject *op);
+    /* What was awaited raised, which may be caught here; or NULL. */
+    enum op_step (*failed)(struct OpObject *op, PyObject **ret);
+};
+
+typedef struct OpObject {
+    PyObject_HEAD
+    ModState *state;
+    const struct op_kind *kind;
+    PyObject *owner;        // strong: the reader, writer or protocol
+    PyObject *inner;        // strong: iterator of what is awaited, or NULL
+    PyObject *waiter;       // strong: the future that is awaited, or NULL
+    PyObject *value;        // strong: what was awaited has returned, or NULL
+    PyObject *arg;          // strong: whatever the kind keeps, or NULL
+    Py_ssize_t size;        /* bytes asked for */
+    Py_ssize_t offset;      /* bytes searched */
+    char phase;             /* streams_op.c */
+    char stage;             /* of the kind's own */
+} OpObject;
+
+/* A new one; owner and arg (may be NULL) are borrowed. */
+PyObject *KevOp_New(ModState *state, const struct op_kind *kind,
+                    PyObject *owner, PyObject *arg, Py_ssize_t size);
+
+/* Wait for a future of the loop, made by the caller, whom settle() tells of
+   the end; or for any awaitable.  Both borrowed.  OP_AWAIT or OP_ERROR. */
+enum op_step KevOp_AwaitFuture(OpObject *op, PyObject *future);
+enum op_step KevOp_Await(OpObject *op, PyObject *awaitable);
+
+/* Raises a stored exception, as the raise statement does.  OP_ERROR. */
+enum op_step KevOp_Raise(PyObject *exc);
+
+/* Whether type (a class) has our method of this name, not overridden. */
+int KevStreams_IsOwn(PyTypeObject *type, PyObject *name,
+                     PyCFunction function);
+
+/* A future of the loop: loop.create_future(). */
+PyObject *KevStreams_NewFuture(ModState *state, PyObject *loop);
+
+static inline int
+KevStreams_IsSet(const PyObject *field)
+{
+    return field != NULL && field != Py_None;
+}
+
+/* ---- the reader: streams_reader.c, streams_read.c ---------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    ModState *state;
+    struct rbuf buffer;
+    PyObject *loop;         // strong; each of these may be NULL or None
+    PyObject *limit;        // strong: as it was given
+    PyObject *waiter;       // strong: the future of the one who reads
+    PyObject *exception;    // strong
+    PyObject *transport;    // strong
+    Py_ssize_t limit_bytes;
+    Py_ssize_t wanted;      /* bytes for which readexactly() waits */
+    char eof;
+    char paused;
+    char own_wait;          /* these methods are not overridden */
+    char own_read;
+    char own_readuntil;
+    char own_readline;
+    char own_feed_data;
+    char own_exception;
+} ReaderObject;
+
+/* reader.feed_data(data).  0 or -1. */
+int KevReader_Feed(ReaderObject *self, PyObject *data);
+
+/* Read on if the buffer is down to the limit.  0 or -1. */
+int KevReader_MaybeResume(ReaderObject *self);
+
+/* Resume a transport that was paused.  0 or -1. */
+int KevReader_Resume(ReaderObject *self);
+
+/* The methods that are awaited. */
+PyObject *KevReader_Read(PyObject *self, PyObject *const *args,
+                         Py_ssize_t nargs, PyObject *kwnames);
+PyObject *KevReader_ReadExactly(PyObject *self, PyObject *const *args,
+                                Py_ssize_t nargs, PyObject *kwnames);
+PyObject *KevReader_ReadUntil(PyObject *self, PyObject *const *args,
+                              Py_ssize_t nargs, PyObject *kwnames);
+PyObject *KevReader_ReadLine(PyObject *self, PyObject *ignored);
+PyObject *KevReader_WaitForData(PyObject *self, PyObject *const *args,
+                                Py_ssize_t nargs, PyObject *kwnames);
+PyObject *KevReader_Anext(PyObject *self);
+
+/* ---- the protocol: streams_protocol.c ---------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    ModState *state;
+    PyObject *loop;             // strong; each of these may be NULL
+    PyObject *reader_ref;       // strong: a weak reference, or None
+    PyObject *drain_waiters;    // strong: a deque
+    char paused;
+    char connection_lost;
+    char own_drain_helper;      /* the method is not overridden */
+} StreamProtocolObject;
+
+/* protocol._drain_helper(). */
+PyObject *KevStreamProtocol_DrainHelper(PyObject *self, PyObject *ignored);
+
+/* Its first step: OP_DONE if there is nothing to wait for; otherwise the
+   protocol's _drain_helper() must be awaited. */
+enum op_step KevStreamProtocol_MayWrite(StreamProtocolObject *self);
+
+/* ---- the writer: streams_writer.c --------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    ModState *state;
+    PyObject *transport;    // strong; each of these may be NULL or None
+    PyObject *protocol;     // strong
+    PyObject *reader;       // strong
+    PyObject *loop;         // strong
+} WriterObject;
+
+/* ---- setting up -------------------------------------------------------- */
+
+/* All of it: what setup.c calls.  0 or -1. */
+int KevStreams_Setup(PyObject *module, ModState *state);
+
+int KevReader_Setup(PyObject *module, ModState *state);
+int KevStreamProtocol_Setup(PyObject *module, ModState *state);
+int KevWriter_Setup(PyObject *module, ModState *state);
+
+#endif

@@ -1,0 +1,556 @@
+/*
+ * streams_op.c - what read(), drain() and their like return: it is awaited.
+ *
+ * It has the methods of a coroutine (send, throw, close), so that a task can
+ * be made of it, and keeps a coroutine's manners: nothing happens before it
+ * is awaited, it is awaited once, and it says so if it never was.
+ */
+#include "aio/streams.h"
+
+#include "aio/compat.h"
+
+enum op_phase {
+    OP_NEW,
+    OP_RUNNING,
+    OP_WAITING,
+    OP_FINISHED,
+};
+
+PyObject *
+KevOp_New(ModState *state, const struct op_kind *kind, PyObject *owner,
+          PyObject *arg, Py_ssize_t size)
+{
+    OpObject *self = PyObject_GC_New(OpObject,
+                                     (PyTypeObject *)state->op_type);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->state = state;
+    self->kind = kind;
+    self->owner = Py_NewRef(owner);
+    self->inner = NULL;
+    self->waiter = NULL;
+    self->value = NULL;
+    self->arg = Py_XNewRef(arg);
+    self->size = size;
+    self->offset = 0;
+    self->phase = OP_NEW;
+    self->stage = 0;
+    PyObject_GC_Track((PyObject *)self);
+    return (PyObject *)self;
+}
+
+enum op_step
+KevOp_Raise(PyObject *exc)
+{
+    if (PyExceptionInstance_Check(exc)) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+    }
+    else if (PyExceptionClass_Check(exc)) {
+        PyErr_SetNone(exc);
+    }
+    else {
+        PyErr_SetString(PyExc_TypeError,
+                        "exceptions must derive from BaseException");
+    }
+    return OP_ERROR;
+}
+
+/* ---- awaiting something --------------------------------------------- */
+
+enum op_step
+KevOp_Await(OpObject *self, PyObject *awaitable)
+{
+    PyObject *inner;
+    PyAsyncMethods *methods = Py_TYPE(awaitable)->tp_as_async;
+    if (PyCoro_CheckExact(awaitable)) {
+        inner = Py_NewRef(awaitable);
+    }
+    else if (methods != NULL && methods->am_await != NULL) {
+        inner = methods->am_await(awaitable);
+    }
+    else {
+        PyErr_Format(PyExc_TypeError,
+                     "object %.100s can't be used in 'await' expression",
+                     Py_TYPE(awaitable)->tp_name);
+        inner = NULL;
+    }
+    if (inner == NULL) {
+        return OP_ERROR;
+    }
+    Py_XSETREF(self->inner, inner);
+    return OP_AWAIT;
+}
+
+enum op_step
+KevOp_AwaitFuture(OpObject *self, PyObject *future)
+{
+    Py_XSETREF(self->waiter, Py_NewRef(future));
+    return KevOp_Await(self, future);
+}
+
+/* What was awaited has ended. */
+static void
+settle(OpObject *self)
+{
+    Py_CLEAR(self->inner);
+    if (self->kind->settle != NULL) {
+        self->kind->settle(self);
+    }
+    Py_CLEAR(self->waiter);
+}
+
+static PySendResult
+finish(OpObject *self, enum op_step step, PyObject **ret)
+{
+    self->phase = OP_FINISHED;
+    Py_CLEAR(self->arg);
+    Py_CLEAR(self->value);
+    if (step == OP_DONE) {
+        return PYGEN_RETURN;
+    }
+    if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        /* It would be taken for a result. */
+        PyObject *cause = KevErr_GetRaised();
+        PyErr_SetString(PyExc_RuntimeError,
+                        "coroutine raised StopIteration");
+        PyObject *exc = KevErr_GetRaised();
+        PyException_SetContext(exc, Py_NewRef(cause));
+        PyException_SetCause(exc, cause);
+        KevErr_SetRaised(exc);
+    }
+    *ret = NULL;
+    return PYGEN_ERROR;
+}
+
+/* From step to step, until it must wait or is at its end. */
+static PySendResult
+go_on(OpObject *self, enum op_step step, PyObject **ret)
+{
+    while (step == OP_AWAIT) {
+        PyObject *value = NULL;
+        PySendResult sent = PyIter_Send(self->inner, Py_None, &value);
+        if (sent == PYGEN_NEXT) {
+            self->phase = OP_WAITING;
+            *ret = value;
+            return PYGEN_NEXT;
+        }
+        settle(self);
+        if (sent == PYGEN_RETURN) {
+            Py_XSETREF(self->value, value);
+            step = self->kind->step(self, ret);
+        }
+        else {
+            step = self->kind->failed == NULL
+                ? OP_ERROR : self->kind->failed(self, ret);
+        }
+    }
+    if (step == OP_YIELD) {
+        self->phase = OP_WAITING;
+        *ret = Py_NewRef(Py_None);
+        return PYGEN_NEXT;
+    }
+    return finish(self, step, ret);
+}
+
+/* Whether it may go on: 0 or -1 with an exception. */
+static int
+check_phase(const OpObject *self)
+{
+    if (self->phase == OP_FINISHED) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "cannot reuse already awaited coroutine");
+        return -1;
+    }
+    if (self->phase == OP_RUNNING) {
+        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+        return -1;
+    }
+    return 0;
+}
+
+static PySendResult
+op_am_send(PyObject *op, PyObject *arg, PyObject **ret)
+{
+    OpObject *self = (OpObject *)op;
+    *ret = NULL;
+    if (check_phase(self) < 0) {
+        return PYGEN_ERROR;
+    }
+    if (self->phase == OP_NEW && arg != Py_None) {
+        PyErr_SetString(PyExc_TypeError, "can't send non-None value to a "
+                                         "just-started coroutine");
+        return PYGEN_ERROR;
+    }
+    self->phase = OP_RUNNING;
+    Py_INCREF(self);  /* the step may let go of us */
+    enum op_step step = self->inner != NULL
+        ? OP_AWAIT : self->kind->step(self, ret);
+    PySendResult sent = go_on(self, step, ret);
+    Py_DECREF(self);
+    return sent;
+}
+
+/* The result of a step as an iterator gives it. */
+static PyObject *
+as_iterator(PySendResult sent, PyObject *value)
+{
+    if (sent == PYGEN_RETURN) {
+        if (PyTuple_Check(value) || PyExceptionInstance_Check(value)) {
+            /* SetObject would take it for the arguments, the exception. */
+            PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+            if (stop != NULL) {
+                PyErr_SetObject(PyExc_StopIteration, stop);
+                Py_DECREF(stop);
+            }
+        }
+        else if (value == Py_None) {
+            PyErr_SetNone(PyExc_StopIteration);
+        }
+        else {
+            PyErr_SetObject(PyExc_StopIteration, value);
+        }
+        Py_DECREF(value);
+        return NULL;
+    }
+    return sent == PYGEN_NEXT ? value : NULL;
+}
+
+static PyObject *
+op_iternext(PyObject *op)
+{
+    PyObject *value = NULL;
+    PySendResult sent = op_am_send(op, Py_None, &value);
+    if (sent == PYGEN_RETURN && value == Py_None) {
+        Py_DECREF(value);
+        return NULL;  /* no exception: the result is None */
+    }
+    return as_iterator(sent, value);
+}
+
+static PyObject *
+op_send(PyObject *op, PyObject *arg)
+{
+    PyObject *value = NULL;
+    PySendResult sent = op_am_send(op, arg, &value);
+    return as_iterator(sent, value);
+}
+
+/* ---- throw and close ------------------------------------------------ */
+
+/* The exception of throw(type[, value[, traceback]]) is set, or another. */
+static void
+set_thrown(PyObject *type, PyObject *value, PyObject *traceback)
+{
+    PyObject *exc = NULL;
+    if (PyExceptionInstance_Check(type)) {
+        if (value != NULL && value != Py_None) {
+            PyErr_SetString(PyExc_TypeError, "instance exception may not "
+                                             "have a separate value");
+            return;
+        }
+        exc = Py_NewRef(type);
+    }
+    else if (PyExceptionClass_Check(type)) {
+        if (value == NULL || value == Py_None) {
+            exc = PyObject_CallNoArgs(type);
+        }
+        else if (PyObject_TypeCheck(value, (PyTypeObject *)type)) {
+            exc = Py_NewRef(value);
+        }
+        else {
+            exc = PyObject_Call(type, value, NULL);
+        }
+    }
+    if (exc == NULL || !PyExceptionInstance_Check(exc)) {
+        Py_XDECREF(exc);
+        if (!PyErr_Occurred()) {
+            PyErr_Format(PyExc_TypeError,
+                         "exceptions must be classes or instances deriving "
+                         "from BaseException, not %s",
+                         Py_TYPE(type)->tp_name);
+        }
+        return;
+    }
+    if (traceback != NULL && traceback != Py_None
+        && PyException_SetTraceback(exc, traceback) < 0) {
+        Py_DECREF(exc);
+        return;
+    }
+    PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+    Py_DECREF(exc);
+}
+
+/* Hands the exception that is set to what is awaited.  1: it yielded *ret
+   again; 0: it returned a value, now self->value; -1: it raised. */
+static int
+throw_inside(OpObject *self, PyObject **ret)
+{
+    if (self->inner == NULL || self->waiter != NULL) {
+        return -1;  /* a future only passes it on */
+    }
+    PyObject *exc = KevErr_GetRaised();
+    PyObject *value = PyObject_CallMethod(self->inner, "throw", "O", exc);
+    Py_DECREF(exc);
+    if (value != NULL) {
+        *ret = value;
+        return 1;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        return -1;
+    }
+    PyObject *stop = KevErr_GetRaised();
+    value = PyObject_GetAttrString(stop, "value");
+    Py_DECREF(stop);
+    Py_XSETREF(self->value, value);
+    return value == NULL ? -1 : 0;
+}
+
+static PyObject *
+op_throw(PyObject *op, PyObject *args)
+{
+    OpObject *self = (OpObject *)op;
+    PyObject *type;
+    PyObject *value = NULL;
+    PyObject *traceback = NULL;
+    if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback)
+        || check_phase(self) < 0) {
+        return NULL;
+    }
+    set_thrown(type, value, traceback);
+    PyObject *ret = NULL;
+    if (self->phase == OP_NEW) {
+        return as_iterator(finish(self, OP_ERROR, &ret), NULL);
+    }
+    self->phase = OP_RUNNING;
+    int r = throw_inside(self, &ret);
+    if (r > 0) {
+        self->phase = OP_WAITING;
+        return ret;
+    }
+    settle(self);
+    enum op_step step;
+    if (r == 0) {
+        step = self->kind->step(self, &ret);
+    }
+    else {
+        step = self->kind->failed == NULL
+            ? OP_ERROR : self->kind->failed(self, &ret);
+    }
+    PySendResult sent = go_on(self, step, &ret);
+    return as_iterator(sent, ret);
+}
+
+static PyObject *
+op_close(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    OpObject *self = (OpObject *)op;
+    if (self->phase == OP_RUNNING) {
+        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+        return NULL;
+    }
+    PyObject *res = Py_NewRef(Py_None);
+    if (self->phase == OP_WAITING) {
+        if (self->inner != NULL && self->waiter == NULL) {
+            Py_SETREF(res, PyObject_CallMethod(self->inner, "close", NULL));
+        }
+        settle(self);
+    }
+    self->phase = OP_FINISHED;
+    Py_CLEAR(self->arg);
+    return res;
+}
+
+/* ---- the type ------------------------------------------------------- */
+
+static PyObject *
+op_get_name(PyObject *op, void *Py_UNUSED(closure))
+{
+    return PyUnicode_FromString(((OpObject *)op)->kind->name);
+}
+
+static PyObject *
+op_get_qualname(PyObject *op, void *Py_UNUSED(closure))
+{
+    return PyUnicode_FromString(((OpObject *)op)->kind->qualname);
+}
+
+static PyObject *
+op_repr(PyObject *op)
+{
+    return PyUnicode_FromFormat("<coroutine object %s at %p>",
+                                ((OpObject *)op)->kind->qualname, op);
+}
+
+static PyObject *
+op_await(PyObject *op)
+{
+    if (((OpObject *)op)->phase == OP_WAITING) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "coroutine is being awaited already");
+        return NULL;
+    }
+    return Py_NewRef(op);
+}
+
+static int
+op_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    OpObject *self = (OpObject *)op;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->owner);
+    Py_VISIT(self->inner);
+    Py_VISIT(self->waiter);
+    Py_VISIT(self->value);
+    Py_VISIT(self->arg);
+    return 0;
+}
+
+static int
+op_clear(PyObject *op)
+{
+    OpObject *self = (OpObject *)op;
+    Py_CLEAR(self->inner);
+    Py_CLEAR(self->waiter);
+    Py_CLEAR(self->value);
+    Py_CLEAR(self->arg);
+    Py_CLEAR(self->owner);
+    return 0;
+}
+
+static void
+op_finalize(PyObject *op)
+{
+    OpObject *self = (OpObject *)op;
+    if (self->phase == OP_FINISHED) {
+        return;
+    }
+    PyObject *exc = PyErr_Occurred() ? KevErr_GetRaised() : NULL;
+    if (self->phase == OP_NEW) {
+        if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1,
+                             "coroutine '%s' was never awaited",
+                             self->kind->qualname) < 0) {
+            PyErr_WriteUnraisable(op);
+        }
+        self->phase = OP_FINISHED;
+    }
+    else {
+        PyObject *res = op_close(op, NULL);
+        if (res == NULL) {
+            PyErr_WriteUnraisable(op);
+        }
+        Py_XDECREF(res);
+    }
+    KevErr_SetRaised(exc);
+}
+
+static void
+op_dealloc(PyObject *op)
+{
+    if (((OpObject *)op)->phase != OP_FINISHED
+        && PyObject_CallFinalizerFromDealloc(op) < 0) {
+        return;  /* brought back to life */
+    }
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    (void)op_clear(op);
+    PyObject_GC_Del(op);
+    Py_DECREF(type);
+}
+
+static PyMethodDef op_methods[] = {
+    {"send", op_send, METH_O, NULL},
+    {"throw", op_throw, METH_VARARGS, NULL},
+    {"close", op_close, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef op_getset[] = {
+    {"__name__", op_get_name, NULL, NULL, NULL},
+    {"__qualname__", op_get_qualname, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot op_slots[] = {
+    {Py_tp_doc, "What a method of a stream returns to be awaited."},
+    {Py_tp_repr, op_repr},
+    {Py_tp_methods, op_methods},
+    {Py_tp_getset, op_getset},
+    {Py_tp_iternext, op_iternext},
+    {Py_am_await, op_await},
+    {Py_am_send, op_am_send},
+    {Py_tp_traverse, op_traverse},
+    {Py_tp_clear, op_clear},
+    {Py_tp_finalize, op_finalize},
+    {Py_tp_dealloc, op_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec op_spec = {
+    .name = "kevent._core.StreamOperation",
+    .basicsize = sizeof(OpObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC
+        | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = op_slots,
+};
+
+/* ---- what the stream types share ------------------------------------ */
+
+int
+KevStreams_IsOwn(PyTypeObject *type, PyObject *name, PyCFunction function)
+{
+    PyObject *found = PyObject_GetAttr((PyObject *)type, name);
+    if (found == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    int is_own = Py_IS_TYPE(found, &PyMethodDescr_Type)
+        && ((PyMethodDescrObject *)found)->d_method->ml_meth == function;
+    Py_DECREF(found);
+    return is_own;
+}
+
+PyObject *
+KevStreams_NewFuture(ModState *state, PyObject *loop)
+{
+    if (!KevStreams_IsSet(loop)) {
+        PyErr_SetString(PyExc_AttributeError, "the stream has no _loop");
+        return NULL;
+    }
+    return PyObject_CallMethodNoArgs(loop, state->str_create_future);
+}
+
+/* ---- setting up ----------------------------------------------------- */
+
+static int
+look_up_errors(ModState *state)
+{
+    PyObject *exceptions = PyImport_ImportModule("asyncio.exceptions");
+    if (exceptions == NULL) {
+        return -1;
+    }
+    state->incomplete_read_error =
+        PyObject_GetAttrString(exceptions, "IncompleteReadError");
+    if (state->incomplete_read_error != NULL) {
+        state->limit_overrun_error =
+            PyObject_GetAttrString(exceptions, "LimitOverrunError");
+    }
+    Py_DECREF(exceptions);
+    return state->limit_overrun_error == NULL ? -1 : 0;
+}
+
+int
+KevStreams_Setup(PyObject *module, ModState *state)
+{
+    if (look_up_errors(state) < 0) {
+        return -1;
+    }
+    state->newline = PyBytes_FromStringAndSize("\n", 1);
+    if (state->newline == NULL
+        || KevModule_AddType(module, &op_spec, NULL, &state->op_type, 0) < 0
+        || KevReader_Setup(module, state) < 0
+        || KevStreamProtocol_Setup(module, state) < 0) {
+        return -1;
+    }
+    return KevWriter_Setup(module, state);
+}

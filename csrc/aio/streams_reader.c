@@ -1,0 +1,379 @@
+/*
+ * streams_reader.c - the StreamReader: what is fed to it, and its type.
+ */
+#include "aio/streams.h"
+
+#include <string.h>
+
+/* ---- the one who reads ---------------------------------------------- */
+
+/* There is something new: wake the one who waits, if any. */
+static int
+wake_up(ReaderObject *self)
+{
+    if (!KevStreams_IsSet(self->waiter)) {
+        return 0;
+    }
+    PyObject *waiter = self->waiter;
+    self->waiter = NULL;
+    int r = -1;
+    PyObject *cancelled = PyObject_CallMethodNoArgs(
+        waiter, self->state->str_cancelled);
+    int is_cancelled = cancelled == NULL ? -1 : PyObject_IsTrue(cancelled);
+    Py_XDECREF(cancelled);
+    if (is_cancelled == 0) {
+        PyObject *res = PyObject_CallMethodOneArg(
+            waiter, self->state->str_set_result, Py_None);
+        r = res == NULL ? -1 : 0;
+        Py_XDECREF(res);
+    }
+    else if (is_cancelled > 0) {
+        r = 0;
+    }
+    Py_DECREF(waiter);
+    return r;
+}
+
+/* ---- flow control --------------------------------------------------- */
+
+int
+KevReader_Resume(ReaderObject *self)
+{
+    self->paused = 0;
+    PyObject *transport = KevStreams_IsSet(self->transport)
+        ? self->transport : Py_None;
+    PyObject *res = PyObject_CallMethodNoArgs(
+        transport, self->state->str_resume_reading);
+    Py_XDECREF(res);
+    return res == NULL ? -1 : 0;
+}
+
+int
+KevReader_MaybeResume(ReaderObject *self)
+{
+    if (!self->paused || KevRbuf_Size(&self->buffer) > self->limit_bytes) {
+        return 0;
+    }
+    return KevReader_Resume(self);
+}
+
+/* More than twice the limit is not kept: the peer has to wait. */
+static int
+maybe_pause(ReaderObject *self)
+{
+    /* That is, without an overflow: size > 2 * limit. */
+    if (self->paused || !KevStreams_IsSet(self->transport)
+        || KevRbuf_Size(&self->buffer) - self->limit_bytes
+               <= self->limit_bytes) {
+        return 0;
+    }
+    PyObject *res = PyObject_CallMethodNoArgs(
+        self->transport, self->state->str_pause_reading);
+    if (res != NULL) {
+        Py_DECREF(res);
+        self->paused = 1;
+        return 0;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_NotImplementedError)) {
+        return -1;
+    }
+    PyErr_Clear();
+    Py_CLEAR(self->transport);  /* it never will: do not ask again */
+    return 0;
+}
+
+/* ---- feeding -------------------------------------------------------- */
+
+int
+KevReader_Feed(ReaderObject *self, PyObject *data)
+{
+    if (self->eof) {
+        PyErr_SetString(PyExc_AssertionError, "feed_data after feed_eof");
+        return -1;
+    }
+    int is_some = PyBytes_CheckExact(data) ? PyBytes_GET_SIZE(data) > 0
+                                           : PyObject_IsTrue(data);
+    if (is_some <= 0) {
+        return is_some;
+    }
+    if (KevRbuf_Append(&self->buffer, data, self->wanted) < 0
+        || wake_up(self) < 0) {
+        return -1;
+    }
+    return maybe_pause(self);
+}
+
+static PyObject *
+reader_feed_data(PyObject *op, PyObject *data)
+{
+    if (KevReader_Feed((ReaderObject *)op, data) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+reader_feed_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    ReaderObject *self = (ReaderObject *)op;
+    self->eof = 1;
+    if (wake_up(self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+reader_at_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    ReaderObject *self = (ReaderObject *)op;
+    return PyBool_FromLong(self->eof && KevRbuf_Size(&self->buffer) == 0);
+}
+
+static PyObject *
+reader_exception(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    PyObject *exc = ((ReaderObject *)op)->exception;
+    return Py_NewRef(exc == NULL ? Py_None : exc);
+}
+
+static PyObject *
+reader_wakeup_waiter(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    if (wake_up((ReaderObject *)op) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+reader_maybe_resume(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    if (KevReader_MaybeResume((ReaderObject *)op) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- attributes that asyncio's methods use -------------------------- */
+
+static PyObject *
+get_buffer(PyObject *op, void *Py_UNUSED(closure))
+{
+    return KevRbuf_Share(&((ReaderObject *)op)->buffer);
+}
+
+/* Attributes cannot be deleted. */
+static int
+check_value(PyObject *value)
+{
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "it cannot be deleted");
+        return -1;
+    }
+    return 0;
+}
+
+static int
+set_buffer(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (check_value(value) < 0) {
+        return -1;
+    }
+    return KevRbuf_Set(&((ReaderObject *)op)->buffer, value);
+}
+
+static PyObject *
+get_limit(PyObject *op, void *Py_UNUSED(closure))
+{
+    PyObject *limit = ((ReaderObject *)op)->limit;
+    if (limit == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_limit");
+        return NULL;
+    }
+    return Py_NewRef(limit);
+}
+
+/* A whole number; or a float, which asyncio takes as well (infinity). */
+static int
+set_limit(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+{
+    ReaderObject *self = (ReaderObject *)op;
+    Py_ssize_t limit;
+    if (check_value(value) < 0) {
+        return -1;
+    }
+    if (PyFloat_Check(value)) {
+        double number = PyFloat_AS_DOUBLE(value);
+        limit = number < (double)(PY_SSIZE_T_MAX / 2)
+            ? (Py_ssize_t)number : PY_SSIZE_T_MAX;
+    }
+    else {
+        limit = PyNumber_AsSsize_t(value, NULL);
+        if (limit == -1 && PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    self->limit_bytes = limit;
+    Py_XSETREF(self->limit, Py_NewRef(value));
+    return 0;
+}
+
+static PyMemberDef reader_members[] = {
+    {"_loop", T_OBJECT_EX, offsetof(ReaderObject, loop), 0, NULL},
+    {"_waiter", T_OBJECT, offsetof(ReaderObject, waiter), 0, NULL},
+    {"_exception", T_OBJECT, offsetof(ReaderObject, exception), 0, NULL},
+    {"_transport", T_OBJECT, offsetof(ReaderObject, transport), 0, NULL},
+    {"_eof", T_BOOL, offsetof(ReaderObject, eof), 0, NULL},
+    {"_paused", T_BOOL, offsetof(ReaderObject, paused), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef reader_getset[] = {
+    {"_buffer", get_buffer, set_buffer, NULL, NULL},
+    {"_limit", get_limit, set_limit, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+#define AWAITED(function) ((PyCFunction)(void (*)(void))(function))
+#define AWAITED_FLAGS (METH_FASTCALL | METH_KEYWORDS)
+
+static PyMethodDef reader_methods[] = {
+    {"read", AWAITED(KevReader_Read), AWAITED_FLAGS,
+     "read($self, /, n=-1)\n--\n\n"
+     "At most n bytes, as soon as there is one; all until the end if n is\n"
+     "negative.  b'' at the end."},
+    {"readexactly", AWAITED(KevReader_ReadExactly), AWAITED_FLAGS,
+     "readexactly($self, /, n)\n--\n\n"
+     "n bytes; IncompleteReadError if the end comes first."},
+    {"readuntil", AWAITED(KevReader_ReadUntil), AWAITED_FLAGS,
+     "readuntil($self, /, separator=b'\\n')\n--\n\n"
+     "All up to the separator and with it; from Python 3.13 on it may be a\n"
+     "tuple of separators.  IncompleteReadError if the end comes first,\n"
+     "LimitOverrunError if it is farther than the limit."},
+    {"readline", KevReader_ReadLine, METH_NOARGS,
+     "readline($self, /)\n--\n\n"
+     "A line with its end, or what there is if the stream ends first.\n"
+     "ValueError if it is longer than the limit."},
+    {"feed_data", reader_feed_data, METH_O,
+     "feed_data($self, data, /)\n--\n\nAppend what was received."},
+    {"feed_eof", reader_feed_eof, METH_NOARGS,
+     "feed_eof($self, /)\n--\n\nNothing more will come."},
+    {"at_eof", reader_at_eof, METH_NOARGS,
+     "at_eof($self, /)\n--\n\n"
+     "Whether the end was fed and everything has been read."},
+    {"exception", reader_exception, METH_NOARGS,
+     "exception($self, /)\n--\n\nWhat set_exception() has set, or None."},
+    {"_wait_for_data", AWAITED(KevReader_WaitForData), AWAITED_FLAGS, NULL},
+    {"_wakeup_waiter", reader_wakeup_waiter, METH_NOARGS, NULL},
+    {"_maybe_resume_transport", reader_maybe_resume, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+/* ---- life and death ------------------------------------------------- */
+
+static int
+is_own(PyTypeObject *type, const char *name)
+{
+    PyObject *string = PyUnicode_FromString(name);
+    if (string == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    PyCFunction function = NULL;
+    for (PyMethodDef *def = reader_methods; def->ml_name != NULL; def++) {
+        if (strcmp(def->ml_name, name) == 0) {
+            function = def->ml_meth;
+        }
+    }
+    int r = KevStreams_IsOwn(type, string, function);
+    Py_DECREF(string);
+    return r;
+}
+
+static PyObject *
+reader_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
+           PyObject *Py_UNUSED(kwds))
+{
+    ModState *state = KevState_OfType(type);
+    if (state == NULL) {
+        return NULL;
+    }
+    ReaderObject *self = (ReaderObject *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->state = state;
+    self->own_wait = (char)is_own(type, "_wait_for_data");
+    self->own_read = (char)is_own(type, "read");
+    self->own_readuntil = (char)is_own(type, "readuntil");
+    self->own_readline = (char)is_own(type, "readline");
+    self->own_feed_data = (char)is_own(type, "feed_data");
+    self->own_exception = (char)is_own(type, "exception");
+    return (PyObject *)self;
+}
+
+static int
+reader_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    ReaderObject *self = (ReaderObject *)op;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->loop);
+    Py_VISIT(self->limit);
+    Py_VISIT(self->waiter);
+    Py_VISIT(self->exception);
+    Py_VISIT(self->transport);
+    return 0;
+}
+
+static int
+reader_clear(PyObject *op)
+{
+    ReaderObject *self = (ReaderObject *)op;
+    Py_CLEAR(self->loop);
+    Py_CLEAR(self->limit);
+    Py_CLEAR(self->waiter);
+    Py_CLEAR(self->exception);
+    Py_CLEAR(self->transport);
+    return 0;
+}
+
+static void
+reader_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    (void)reader_clear(op);
+    KevRbuf_Clear(&((ReaderObject *)op)->buffer);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static PyType_Slot reader_slots[] = {
+    {Py_tp_doc, "The part of a StreamReader that runs per read."},
+    {Py_tp_new, reader_new},
+    {Py_tp_methods, reader_methods},
+    {Py_tp_members, reader_members},
+    {Py_tp_getset, reader_getset},
+    {Py_am_aiter, PyObject_SelfIter},
+    {Py_am_anext, KevReader_Anext},
+    {Py_tp_traverse, reader_traverse},
+    {Py_tp_clear, reader_clear},
+    {Py_tp_dealloc, reader_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec reader_spec = {
+    .name = "kevent._core.StreamReader",
+    .basicsize = sizeof(ReaderObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE
+        | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = reader_slots,
+};
+
+int
+KevReader_Setup(PyObject *module, ModState *state)
+{
+    return KevModule_AddType(module, &reader_spec, NULL,
+                             &state->reader_type, 1);
+}

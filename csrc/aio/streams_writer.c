@@ -1,0 +1,286 @@
+/*
+ * streams_writer.c - the StreamWriter: what runs per write and per drain.
+ */
+#include "aio/stream.h"
+#include "aio/streams.h"
+
+static PyObject *
+transport_of(WriterObject *self)
+{
+    if (self->transport == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_transport");
+    }
+    return self->transport;
+}
+
+/* ---- writing -------------------------------------------------------- */
+
+static PyObject *
+writer_write(PyObject *op, PyObject *data)
+{
+    WriterObject *self = (WriterObject *)op;
+    PyObject *transport = transport_of(self);
+    if (transport == NULL) {
+        return NULL;
+    }
+    PyObject *res = PyObject_CallMethodOneArg(
+        transport, self->state->str_write, data);
+    if (res == NULL) {
+        return NULL;
+    }
+    Py_DECREF(res);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+writer_writelines(PyObject *op, PyObject *data)
+{
+    WriterObject *self = (WriterObject *)op;
+    PyObject *transport = transport_of(self);
+    if (transport == NULL) {
+        return NULL;
+    }
+    PyObject *res = PyObject_CallMethodOneArg(
+        transport, self->state->str_writelines, data);
+    if (res == NULL) {
+        return NULL;
+    }
+    Py_DECREF(res);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+writer_is_closing(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    WriterObject *self = (WriterObject *)op;
+    PyObject *transport = transport_of(self);
+    return transport == NULL ? NULL : PyObject_CallMethodNoArgs(
+        transport, self->state->str_is_closing);
+}
+
+/* ---- drain() -------------------------------------------------------- */
+
+/* Raises what the reader was told.  OP_DONE if that was nothing. */
+static enum op_step
+check_reader(WriterObject *self)
+{
+    PyObject *reader = self->reader;
+    if (!KevStreams_IsSet(reader)) {
+        return OP_DONE;
+    }
+    PyObject *exc;
+    if (PyObject_TypeCheck(reader, (PyTypeObject *)self->state->reader_type)
+        && ((ReaderObject *)reader)->own_exception) {
+        exc = Py_XNewRef(((ReaderObject *)reader)->exception);
+    }
+    else {
+        exc = PyObject_CallMethodNoArgs(reader, self->state->str_exception);
+        if (exc == NULL) {
+            return OP_ERROR;
+        }
+    }
+    enum op_step step = KevStreams_IsSet(exc) ? KevOp_Raise(exc) : OP_DONE;
+    Py_XDECREF(exc);
+    return step;
+}
+
+/* 1, 0, or -1 with an exception. */
+static int
+is_closing(WriterObject *self)
+{
+    PyObject *transport = transport_of(self);
+    if (transport == NULL) {
+        return -1;
+    }
+    if (PyObject_TypeCheck(transport,
+                           (PyTypeObject *)self->state->stream_type)) {
+        return KevStream_IsClosing((StreamObject *)transport);
+    }
+    PyObject *res = PyObject_CallMethodNoArgs(transport,
+                                              self->state->str_is_closing);
+    int closing = res == NULL ? -1 : PyObject_IsTrue(res);
+    Py_XDECREF(res);
+    return closing;
+}
+
+/* Wait until the protocol says that the transport takes more. */
+static enum op_step
+await_protocol(OpObject *op)
+{
+    WriterObject *self = (WriterObject *)op->owner;
+    PyObject *protocol = self->protocol;
+    if (protocol == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_protocol");
+        return OP_ERROR;
+    }
+    if (PyObject_TypeCheck(
+            protocol, (PyTypeObject *)self->state->stream_protocol_type)
+        && ((StreamProtocolObject *)protocol)->own_drain_helper) {
+        enum op_step step =
+            KevStreamProtocol_MayWrite((StreamProtocolObject *)protocol);
+        if (step != OP_AWAIT) {
+            return step;
+        }
+    }
+    PyObject *awaitable = PyObject_CallMethodNoArgs(
+        protocol, self->state->str_drain_helper);
+    if (awaitable == NULL) {
+        return OP_ERROR;
+    }
+    enum op_step step = KevOp_Await(op, awaitable);
+    Py_DECREF(awaitable);
+    return step;
+}
+
+enum drain_stage {
+    DRAIN_BEGIN,
+    DRAIN_YIELDED,
+    DRAIN_WAITED,
+};
+
+static enum op_step
+drain_step(OpObject *op, PyObject **ret)
+{
+    WriterObject *self = (WriterObject *)op->owner;
+    if (op->stage == DRAIN_BEGIN) {
+        op->stage = DRAIN_YIELDED;
+        if (check_reader(self) == OP_ERROR) {
+            return OP_ERROR;
+        }
+        int closing = is_closing(self);
+        if (closing != 0) {
+            /* connection_lost() has to run, so that one who writes in a loop
+               hears of it. */
+            return closing < 0 ? OP_ERROR : OP_YIELD;
+        }
+    }
+    if (op->stage == DRAIN_YIELDED) {
+        op->stage = DRAIN_WAITED;
+        enum op_step step = await_protocol(op);
+        if (step != OP_DONE) {
+            return step;
+        }
+    }
+    *ret = Py_NewRef(Py_None);
+    return OP_DONE;
+}
+
+static const struct op_kind drain_kind = {
+    "drain", "StreamWriter.drain", drain_step, NULL, NULL,
+};
+
+static PyObject *
+writer_drain(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return KevOp_New(((WriterObject *)op)->state, &drain_kind, op, NULL, 0);
+}
+
+/* ---- the type ------------------------------------------------------- */
+
+static PyObject *
+get_transport(PyObject *op, void *Py_UNUSED(closure))
+{
+    return Py_XNewRef(transport_of((WriterObject *)op));
+}
+
+static PyMemberDef writer_members[] = {
+    {"_transport", T_OBJECT_EX, offsetof(WriterObject, transport), 0, NULL},
+    {"_protocol", T_OBJECT_EX, offsetof(WriterObject, protocol), 0, NULL},
+    {"_reader", T_OBJECT_EX, offsetof(WriterObject, reader), 0, NULL},
+    {"_loop", T_OBJECT_EX, offsetof(WriterObject, loop), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef writer_getset[] = {
+    {"transport", get_transport, NULL, "The transport it writes to.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef writer_methods[] = {
+    {"write", writer_write, METH_O,
+     "write($self, data)\n--\n\n"
+     "Send data now, or keep what cannot be sent: await drain() then."},
+    {"writelines", writer_writelines, METH_O,
+     "writelines($self, data)\n--\n\nWrite each of an iterable."},
+    {"is_closing", writer_is_closing, METH_NOARGS,
+     "is_closing($self, /)\n--\n\nWhether it is closed or being closed."},
+    {"drain", writer_drain, METH_NOARGS,
+     "drain($self, /)\n--\n\n"
+     "Wait until the transport takes more; at once if it does already."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyObject *
+writer_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
+           PyObject *Py_UNUSED(kwds))
+{
+    ModState *state = KevState_OfType(type);
+    if (state == NULL) {
+        return NULL;
+    }
+    WriterObject *self = (WriterObject *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->state = state;
+    }
+    return (PyObject *)self;
+}
+
+static int
+writer_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    WriterObject *self = (WriterObject *)op;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->transport);
+    Py_VISIT(self->protocol);
+    Py_VISIT(self->reader);
+    Py_VISIT(self->loop);
+    return 0;
+}
+
+static int
+writer_clear(PyObject *op)
+{
+    WriterObject *self = (WriterObject *)op;
+    Py_CLEAR(self->transport);
+    Py_CLEAR(self->protocol);
+    Py_CLEAR(self->reader);
+    Py_CLEAR(self->loop);
+    return 0;
+}
+
+static void
+writer_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    (void)writer_clear(op);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static PyType_Slot writer_slots[] = {
+    {Py_tp_doc, "The part of a StreamWriter that runs per write."},
+    {Py_tp_new, writer_new},
+    {Py_tp_methods, writer_methods},
+    {Py_tp_members, writer_members},
+    {Py_tp_getset, writer_getset},
+    {Py_tp_traverse, writer_traverse},
+    {Py_tp_clear, writer_clear},
+    {Py_tp_dealloc, writer_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec writer_spec = {
+    .name = "kevent._core.StreamWriter",
+    .basicsize = sizeof(WriterObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE
+        | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = writer_slots,
+};
+
+int
+KevWriter_Setup(PyObject *module, ModState *state)
+{
+    return KevModule_AddType(module, &writer_spec, NULL,
+                             &state->writer_type, 1);
+}

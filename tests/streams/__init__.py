@@ -1,0 +1,1 @@
+"""kevent.streams beside asyncio's streams: the same in all that can be seen."""
