@@ -301,6 +301,9 @@ def run(main, *, debug=None, streams=False):
     With streams=True asyncio.open_connection(), start_server() and the other
     streams are those of kevent.streams until it returns.
     """
+    if events._get_running_loop() is not None:
+        # As asyncio.run(): before there is a loop that could not be run.
+        raise RuntimeError("kevent.run() cannot be called from a running event loop")
     with contextlib.ExitStack() as stack:
         if streams:
             from .streams import patched
