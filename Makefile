@@ -32,7 +32,7 @@ SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*.c csrc/*/*.h)
 CC ?= cc
 
 .PHONY: help demo test test-python prepare build tidy suite conformance symbols sdist asan \
-    bench-echo syscalls shell clean clean-all
+    bench bench-quick instructions bench-echo syscalls shell clean clean-all
 
 help: ## this list
 	@echo 'make TARGET [PYTHON=python3.12]'
@@ -158,6 +158,35 @@ sdist: $(VENV)/ready ## build the sdist, install it elsewhere, import it
 	cd $(VENV)/sdist && ./venv/bin/python -m pip -q install ./*.tar.gz
 	cd $(VENV)/sdist && ./venv/bin/python -c "import asyncio, kevent; \
 	    print(kevent.run(asyncio.sleep(0.001, 'sdist: 1 passed')))"
+
+# What `python -m benchmarks` and its report use beyond EXTRAS.
+BENCH_EXTRAS := pytest matplotlib uvicorn httptools
+$(VENV)/bench-extras: Makefile $(VENV)/extras | $(VENV)/ready
+	@$(PIP) install $(BENCH_EXTRAS) || for p in $(BENCH_EXTRAS); do $(PIP) install $$p || \
+	    echo "note: $$p cannot be installed for $$($(PY) -V)"; done
+	@touch $@
+
+$(VENV)/peers: benchmarks/lib/peers.py | $(VENV)/ready
+	$(PY) -m benchmarks peers
+	@touch $@
+
+BENCH_PYTEST := $(PYTEST) -q benchmarks --benchmark-columns=min,median,max,rounds \
+    --benchmark-sort=min
+# A report is made of what there is, also when a row of kevent failed.
+BENCH = mkdir -p build/report; $(PY) -m benchmarks --json build/report/results.json
+
+bench: $(VENV)/built $(VENV)/bench-extras $(VENV)/peers ## everything on every loop that can be had, and a report: < 30 minutes
+	$(BENCH_PYTEST)
+	$(BENCH) --peers --minutes 20; s=$$?; \
+	    $(PY) -m benchmarks report build/report/results.json; exit $$s
+
+bench-quick: $(VENV)/built $(VENV)/bench-extras ## a few rows on asyncio, uvloop and kevent: < 3 minutes
+	$(BENCH_PYTEST) -k 'queues or ready'
+	$(BENCH) --quick; s=$$?; \
+	    $(PY) -m benchmarks report build/report/results.json; exit $$s
+
+instructions: $(VENV)/built $(VENV)/extras ## callgrind: fails when kevent needs 3 % more than recorded
+	$(PY) -m benchmarks.instructions --loops kevent,uvloop --requests 1000 --check
 
 bench-echo: $(VENV)/built $(VENV)/extras ## server CPU of an echo request; fails if above uvloop's
 	$(PY) -m benchmarks.echo --check

@@ -101,7 +101,8 @@ class Result:
         try:
             raw = json.loads(text.strip().splitlines()[-1])
         except (IndexError, ValueError):
-            raise LoadError(f"the load generator said nothing: {errors.strip()}") from None
+            last = errors.strip().splitlines() or ["the load generator said nothing"]
+            raise LoadError(last[-1]) from None
         latency, server = raw["latency_ns"], raw["server"]
         window_ns = max(raw["seconds"] * 1e9, 1.0)
         return cls(

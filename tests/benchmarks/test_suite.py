@@ -1,0 +1,134 @@
+"""The whole comparison in its shortest form, its report, and what judges numbers."""
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import inside, instructions
+from benchmarks.lib.results import Results
+from benchmarks.lib.rows import QUICK, ROWS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(*options, timeout=120):
+    """Run python -m benchmarks ...; returns status and text."""
+    done = subprocess.run([sys.executable, "-m", "benchmarks", *options], cwd=ROOT,
+                          capture_output=True, text=True, timeout=timeout)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_rows_of_every_kind_and_their_report(tmp_path):
+    """TCP, UDP, Unix, TLS, churn and a workload inside a process, on two loops
+    and in C; the report names each row and the file can be read again."""
+    path, page = tmp_path / "results.json", tmp_path / "page.md"
+    rows = ("echo_10", "udp", "unix", "tls", "churn", "kstreams", "add_remove_reader")
+    status, text = command("--rounds", "1", "--seconds", "0.05", "--loops", "asyncio,kevent",
+                           "--rows", ",".join(rows), "--json", str(path))
+    assert status == 0, text
+    results = Results.from_json(json.loads(path.read_text()))
+    for row in rows:
+        for loop in ("asyncio", "kevent"):
+            assert results.value(row, loop) > 0, (row, loop)
+        assert bool(results.value(row, "c-epoll")) == ROWS[row].has_limit
+    assert not results.failures()
+    status, text = command("report", str(path), "--out", str(page))
+    assert status == 0, text
+    written = page.read_text()
+    for row in rows:
+        assert ROWS[row].title in written
+    if importlib.util.find_spec("matplotlib"):
+        assert (tmp_path / "page" / "heat.svg").read_text().count("<svg") == 1
+    else:
+        assert "no pictures" in text
+
+
+def test_a_loop_that_does_not_work_is_reported():
+    """A loop whose servers fail keeps its place, without a number; kevent's
+    absence fails the run."""
+    status, text = command("--rounds", "1", "--seconds", "0.05", "--rows", "echo_10",
+                           "--loops", "asyncio,kevent=nowhere:factory")
+    assert status == 1 and "kevent is not measured" in text, text
+
+
+def test_wrong_use_is_explained():
+    """A row that does not exist, a file that is none, a peer that nobody knows."""
+    assert command("--rows", "nothing")[0] == 2
+    assert command("report", str(ROOT / "pyproject.toml"))[0] == 2
+    assert command("peers", "nobody")[0] == 2
+
+
+def made(**values):
+    """Results with one row "r" and the given rounds of each loop."""
+    results = Results(loops=[{"name": name} for name in values if name != "c_epoll"],
+                      rows=[{"name": "r", "group": "echo", "title": "r", "unit": "us"}])
+    for name, rounds in values.items():
+        for value in rounds:
+            results.add("r", name.replace("_", "-"), {"value": value})
+    return results
+
+
+def test_verdicts():
+    """Won, level and lost are against the best other loop, not against the usual one."""
+    assert made(kevent=[1.0], asyncio=[5.0], uvloop=[2.0]).verdict("r") == "won"
+    assert made(kevent=[1.0], asyncio=[5.0], uvloop=[1.01]).verdict("r") == "level"
+    assert made(kevent=[1.0], asyncio=[0.9], uvloop=[2.0]).verdict("r") == "LOST"
+    assert made(kevent=[1.0], uvloop=[2.0], other=[0.5]).verdict("r") == "LOST"
+    assert made(kevent=[1.0], c_epoll=[0.5]).verdict("r") == "none"
+    assert made(uvloop=[1.0]).verdict("r") == "FAILED"
+
+
+def test_what_failed_once_counts_for_nothing():
+    """A number beside a failure is not used, for us and against us."""
+    results = made(kevent=[1.0], uvloop=[0.5])
+    results.fail("r", "uvloop", "wrong bytes")
+    assert results.verdict("r") == "none" and results.value("r", "uvloop") is None
+    assert results.failures() == ["uvloop, r: wrong bytes"]
+
+
+def test_rounds_that_overlap_are_told():
+    """Two loops whose rounds lie in each other cannot be told apart."""
+    assert made(kevent=[1.0, 2.0, 3.0], uvloop=[2.5, 4.0]).overlaps("r")
+    assert not made(kevent=[1.0, 2.0], uvloop=[2.5, 4.0]).overlaps("r")
+
+
+def test_instructions_are_judged(tmp_path):
+    """Up to 3 % more passes, beyond it does not, nor does what was never recorded."""
+    path = tmp_path / "record.json"
+    assert "no record" in instructions.check({"kevent": {"echo": 1000}}, path)[0]
+    instructions.record({"kevent": {"echo": 1000.0}, "uvloop": {"echo": 2000.0}}, path)
+    assert not instructions.check({"kevent": {"echo": 1029.0}}, path)
+    assert not instructions.check({"kevent": {"echo": 900.0}, "uvloop": {"echo": 9e9}}, path)
+    assert "+3.1%" in instructions.check({"kevent": {"echo": 1031.0}}, path)[0]
+    assert instructions.check({"kevent": {"other": 1.0}}, path)
+    assert instructions.check({"uvloop": {"echo": 1.0}}, path)
+
+
+def test_the_quick_rows_exist():
+    """The short list is made of rows."""
+    assert set(QUICK) <= set(ROWS) and set(inside.WORKLOADS) <= set(ROWS)
+
+
+@pytest.mark.parametrize("name", [name for name in inside.WORKLOADS
+                                  if not name.endswith("00000")])
+def test_workloads_count_what_they_do(name):
+    """Each workload runs on kevent and takes some time for each operation."""
+    import kevent
+
+    found = inside.measure(name, kevent.new_event_loop, 1, 0.01)
+    assert found["ns"] > 0 and found["count"] >= 5
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("pytest_benchmark"),
+                    reason="pytest-benchmark is not installed")
+def test_the_pytest_suites_run():
+    """One test of each file, on two loops where there are loops."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "benchmarks",
+         "--loops", "asyncio,kevent", "-k", "call_soon_fanout or test_register"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "kevent-ring" in done.stdout and "call_soon_fanout" in done.stdout
