@@ -107,10 +107,9 @@ build: $(VENV)/built ## build the extension in place, for the venv
 # ---- the parts of make test -----------------------------------------------
 
 PYTEST := $(PY) -m pytest -p no:cacheprovider
-SUITES := $(wildcard tests/tidy tests/kevent tests/selectors tests/aio \
-    tests/typing tests/benchmarks)
+SUITES := $(sort $(dir $(wildcard tests/*/test_*.py)))
 
-suite: $(VENV)/built-strictly $(VENV)/pytest $(VENV)/extras ## tidy, kevent, selectors, aio, benchmarks: pytest
+suite: $(VENV)/built-strictly $(VENV)/pytest $(VENV)/extras ## all tests that pytest runs: kevent, selectors, aio, tidy, ...
 	$(PYTEST) -q $(SUITES)
 
 tidy: $(VENV)/pytest ## the rules that the source text keeps
@@ -134,7 +133,8 @@ symbols: $(VENV)/built-strictly ## only PyInit__core may be exported
 # The extension and the tests under ASan and UBSan, in a copy of the tree: two
 # builds of one extension cannot lie in one package.
 ASAN_TREE := $(VENV)/asan
-ASAN_SUITES := $(wildcard tests/kevent tests/selectors tests/aio)
+ASAN_SUITES := $(filter-out tests/tidy/ tests/benchmarks/ tests/conformance/ \
+    tests/typing/,$(SUITES))
 asan: $(VENV)/ready $(VENV)/pytest $(VENV)/extras ## extension under ASan+UBSan, pytest on it
 	rm -rf $(ASAN_TREE)
 	mkdir -p $(ASAN_TREE)
