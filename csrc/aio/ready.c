@@ -138,7 +138,14 @@ ready_appendleft(PyObject *op, PyObject *item)
 static PyObject *
 ready_extend_method(PyObject *self, PyObject *iterable)
 {
-    if (ready_extend((ReadyObject *)self, iterable) < 0) {
+    /* A copy: it may be this queue, which would grow for ever. */
+    PyObject *list = PySequence_List(iterable);
+    if (list == NULL) {
+        return NULL;
+    }
+    int r = ready_extend((ReadyObject *)self, list);
+    Py_DECREF(list);
+    if (r < 0) {
         return NULL;
     }
     Py_RETURN_NONE;

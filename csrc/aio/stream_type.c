@@ -205,15 +205,22 @@ stream_get_extra_info(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         }
         Py_DECREF(res);
     }
-    PyObject *value = self->extra == NULL
-        ? NULL : PyDict_GetItemWithError(self->extra, given[0]);
-    if (value == NULL) {
-        if (PyErr_Occurred()) {
-            return NULL;
-        }
-        value = given[1] != NULL ? given[1] : Py_None;
+    /* Held: comparing the name may run Python.  asyncio's descriptor can put
+       there what is no dict. */
+    PyObject *extra = Py_XNewRef(self->extra);
+    PyObject *value = NULL;
+    if (extra != NULL && !PyDict_Check(extra)) {
+        PyErr_Format(PyExc_TypeError, "_extra is %s, not a dict",
+                     Py_TYPE(extra)->tp_name);
     }
-    return Py_NewRef(value);
+    else if (extra != NULL) {
+        value = Py_XNewRef(PyDict_GetItemWithError(extra, given[0]));
+    }
+    Py_XDECREF(extra);
+    if (value == NULL && !PyErr_Occurred()) {
+        value = Py_NewRef(given[1] != NULL ? given[1] : Py_None);
+    }
+    return value;
 }
 
 static PyObject *

@@ -64,7 +64,7 @@ class Server:
 """
 
 
-def run(program, *, returncode=0, stderr=None, env=None):
+def run(program, *, returncode=0, stderr=None, dev=False):
     """Run the program after PRELUDE; it must print "survived" and exit so.
 
     A negative status (a signal) is a crash, an expired LIMIT_S a hang.
@@ -72,7 +72,7 @@ def run(program, *, returncode=0, stderr=None, env=None):
     """
     source = PRELUDE + textwrap.dedent(program) + "\nprint('survived')\n"
     done = subprocess.run(
-        [sys.executable, "-X", "dev" if env == "dev" else "utf8", "-c", source],
+        [sys.executable, "-X", "dev" if dev else "utf8", "-c", source],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_S)
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
