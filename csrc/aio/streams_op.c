@@ -258,8 +258,11 @@ set_thrown(PyObject *type, PyObject *value, PyObject *traceback)
         else if (PyObject_TypeCheck(value, (PyTypeObject *)type)) {
             exc = Py_NewRef(value);
         }
-        else {
+        else if (PyTuple_Check(value)) {
             exc = PyObject_Call(type, value, NULL);
+        }
+        else {
+            exc = PyObject_CallOneArg(type, value);
         }
     }
     if (exc == NULL || !PyExceptionInstance_Check(exc)) {
