@@ -14,6 +14,8 @@ struct census {
     uint32_t queued;
     uint32_t rechecks;
     uint32_t timers;
+    uint32_t waiting;     /* records, */
+    uint32_t behind;      /* but the first of each note */
     bool knock_found;
     int line;
 };
@@ -58,9 +60,8 @@ check_rechecks(struct census *census)
 }
 
 static void
-check_heap(struct census *census)
+check_heap(struct census *census, const struct kev_heap *heap)
 {
-    const struct kev_heap *heap = &census->queue->timers;
     AGREE(census, heap->count <= heap->capacity);
     for (uint32_t i = 0; i < heap->count; i++) {
         const struct kev_heap_item *item = &heap->items[i];
@@ -86,6 +87,17 @@ check_ring(struct census *census)
 }
 
 static void
+check_backlog(struct census *census, const struct kev_record *last)
+{
+    const struct kev_record *record = last;
+    do {
+        census->waiting++;
+        census->behind += record != last;
+        record = record->next;
+    } while (record != last);
+}
+
+static void
 check_note(struct census *census, const struct kev_note *note)
 {
     const uint32_t ret = note->uk.ret_flags | note->uk.ret_data[0]
@@ -93,6 +105,10 @@ check_note(struct census *census, const struct kev_note *note)
     census->notes++;
     AGREE(census, note->source == kev_source_of(note->uk.type));
     AGREE(census, (note->state & KEV_NOTE_ORPHAN) == 0);
+    if (note->source->take == kev_record_take && note->backlog != NULL) {
+        AGREE(census, note->state & KEV_NOTE_QUEUED);
+        check_backlog(census, note->backlog);
+    }
     census->queued += (note->state & KEV_NOTE_QUEUED) != 0;
     census->timers += note->timer.index != KEV_HEAP_OUTSIDE;
     census->knock_found |= note == census->queue->knock;
@@ -108,8 +124,9 @@ check_origin(struct census *census, const struct kev_origin *origin,
              uint32_t fd)
 {
     uint32_t active = 0;
-    for (const struct kev_note *note = origin->notes; note != NULL;
-         note = note->next) {
+    const struct kev_note *note =
+        origin->kind == KEV_ORIGIN_NOTES ? origin->notes : NULL;
+    for (; note != NULL; note = note->next) {
         AGREE(census, note->source->has_fd && note->uk.id.raw[0] == fd);
         active += (note->state & KEV_NOTE_DISARMED) == 0;
         check_note(census, note);
@@ -119,7 +136,9 @@ check_origin(struct census *census, const struct kev_origin *origin,
         AGREE(census, origin->armed == 0 || origin->generation != 0);
     }
     else {
-        AGREE(census, origin->notes == NULL && origin->armed != 0);
+        AGREE(census, (origin->notes != NULL)
+                          == (origin->kind == KEV_ORIGIN_PROCESS));
+        AGREE(census, origin->armed != 0);
     }
     if (origin->fast != NULL) {
         AGREE(census, origin->fast == origin->notes);
@@ -134,9 +153,14 @@ kev_queue_check(const struct kev_queue *queue)
     const struct kev_registry *registry = &queue->registry;
     struct census census = {.queue = queue};
     uint32_t hashed = 0;
+    uint32_t timers = queue->timers.count;
     check_ready(&census);
     check_rechecks(&census);
-    check_heap(&census);
+    check_heap(&census, &queue->timers);
+    for (int i = 0; i < KEV_WALLS; i++) {
+        check_heap(&census, &queue->walls[i].timers);
+        timers += queue->walls[i].timers.count;
+    }
     check_ring(&census);
     for (uint32_t i = 0; i < registry->buckets_count; i++) {
         for (const struct kev_note *note = registry->buckets[i]; note != NULL;
@@ -156,7 +180,9 @@ kev_queue_check(const struct kev_queue *queue)
     AGREE(&census, registry->hashed == hashed);
     AGREE(&census, registry->count == census.notes);
     AGREE(&census, queue->ready.count == census.queued);
-    AGREE(&census, queue->timers.count == census.timers);
+    AGREE(&census, timers == census.timers);
+    AGREE(&census, queue->records.waiting == census.waiting);
+    AGREE(&census, queue->records.behind == census.behind);
     AGREE(&census, queue->knock == NULL || census.knock_found);
     return census.line;
 }

@@ -24,14 +24,21 @@
 
 static const struct kev_source *const sources[KEVENT_MAX] = {
     [KEVENT_SOCKET] = &kev_source_socket,
+    [KEVENT_INODE] = &kev_source_inode,
     [KEVENT_TIMER] = &kev_source_timer,
     [KEVENT_POLL] = &kev_source_poll,
+    [KEVENT_PIPE] = &kev_source_pipe,
+    [KEVENT_SIGNAL] = &kev_source_signal,
+    [KEVENT_POSIX_TIMER] = &kev_source_posix_timer,
     [KEVENT_UNOTIFY] = &kev_source_user,
 };
 
 const struct kev_source *
 kev_source_of(uint32_t type)
 {
+    if (type == KEVENT_PROC) {
+        return &kev_source_proc;
+    }
     return type < KEVENT_MAX ? sources[type] : NULL;
 }
 
@@ -217,6 +224,14 @@ kev_note_drop(struct kev_queue *queue, struct kev_note *note)
     return r;
 }
 
+/* Would nobody say it again, were the pending report withdrawn? */
+static bool
+report_lasts(const struct kev_queue *queue, const struct kev_note *note)
+{
+    return note->source->lasting
+        || ((note->state & KEV_NOTE_TIMED) && queue->timing == NULL);
+}
+
 /* A pending report is withdrawn: the kernel says again what still holds. */
 static int
 note_modify(struct kev_queue *queue, struct kev_note *note,
@@ -240,7 +255,7 @@ note_modify(struct kev_queue *queue, struct kev_note *note,
         return r;
     }
     kev_recheck_remove(queue, note);
-    if (note->uk.type != KEVENT_UNOTIFY) {
+    if (!report_lasts(queue, note)) {
         kev_ready_remove(queue, note);
         note->uk.ret_flags = 0;
         note->uk.ret_data[0] = 0;
@@ -341,6 +356,43 @@ kevent_ctl(struct kev_queue *queue, unsigned cmd, unsigned num,
         default:
             r = -EINVAL;
         }
+        kev_wait_distribute(queue);
+        kev_queue_settle(queue);
+    }
+    kev_queue_unlock(queue);
+    return r;
+}
+
+int
+kevent_timer(struct kev_queue *queue, unsigned cmd, const struct ukevent *uk,
+             uint64_t initial_ns, uint64_t interval_ns, unsigned flags)
+{
+    const unsigned clocks = KEVENT_FLAGS_REALTIME | KEVENT_FLAGS_BOOTTIME;
+    if (uk == NULL) {
+        return -EFAULT;
+    }
+    if ((cmd != KEVENT_CTL_ADD && cmd != KEVENT_CTL_MODIFY)
+        || (uk->type != KEVENT_TIMER && uk->type != KEVENT_POSIX_TIMER)
+        || (flags & ~(clocks | KEVENT_FLAGS_ABSTIME))
+        || (flags & clocks) == clocks) {
+        return -EINVAL;
+    }
+    const struct kev_timing timing = {
+        .initial_ns = initial_ns,
+        .interval_ns = interval_ns,
+        .absolute = (flags & KEVENT_FLAGS_ABSTIME) != 0,
+        .clock = flags & KEVENT_FLAGS_REALTIME ? KEV_CLOCK_REALTIME
+            : flags & KEVENT_FLAGS_BOOTTIME ? KEV_CLOCK_BOOTTIME
+            : KEV_CLOCK_MONOTONIC,
+    };
+    struct ukevent element = *uk;
+    kev_queue_lock(queue);
+    int r = kev_queue_usable(queue);
+    if (r == 0) {
+        queue->timing = &timing;
+        r = cmd == KEVENT_CTL_ADD ? element_add(queue, &element, 0)
+            : element_modify(queue, &element);
+        queue->timing = NULL;
         kev_wait_distribute(queue);
         kev_queue_settle(queue);
     }

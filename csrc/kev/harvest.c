@@ -62,6 +62,21 @@ event_sort(struct kev_queue *queue, struct kev_origin *origin,
         /* It only made us look; the heap knows what is due. */
         queue->clock_armed_ns = 0;
         break;
+    case KEV_ORIGIN_REALTIME:
+        kev_wall_heard(queue, KEV_CLOCK_REALTIME);
+        break;
+    case KEV_ORIGIN_BOOTTIME:
+        kev_wall_heard(queue, KEV_CLOCK_BOOTTIME);
+        break;
+    case KEV_ORIGIN_SIGNALS:
+        kev_signals_read(queue);
+        break;
+    case KEV_ORIGIN_INODES:
+        kev_inodes_read(queue);
+        break;
+    case KEV_ORIGIN_PROCESS:
+        kev_process_ended(queue, origin->process);
+        break;
     }
 }
 

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/signalfd.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,7 +38,7 @@ struct ukevent {
     uint32_t event;        /* mask of wanted events of that type */
     uint32_t req_flags;    /* KEVENT_REQ_* */
     uint32_t ret_flags;    /* KEVENT_RET_*, written by the queue */
-    uint32_t ret_data[2];  /* [0]: which events; [1]: count or -errno */
+    uint32_t ret_data[2];  /* [0]: which events; [1]: the type's, -errno */
     union {                /* the caller's cookie, returned untouched */
         uint32_t user[2];
         uint64_t user_u64;
@@ -92,6 +93,7 @@ enum {                          /* event types */
     KEVENT_POSIX_TIMER = 8,
     KEVENT_UNOTIFY = 9,
     KEVENT_MAX = 10,
+    KEVENT_PROC = 0x10000,     /* extension: the end of a process */
 };
 
 #define KEVENT_TIMER_FIRED      0x1u
@@ -99,6 +101,28 @@ enum {                          /* event types */
 #define KEVENT_SOCKET_RECV      0x1u
 #define KEVENT_SOCKET_ACCEPT    0x2u
 #define KEVENT_SOCKET_SEND      0x4u
+
+#define KEVENT_SIGNAL_DELIVERY  0x1u
+#define KEVENT_SIGNAL_NOMASK    0x80000000u   /* in id.raw[1] */
+
+#define KEVENT_PROC_EXIT        0x1u
+#define KEVENT_PROC_STATUS      0x2u   /* told: ret_data[1] is its status */
+
+#define KEVENT_INODE_CREATE        0x00000001u   /* an entry was made, */
+#define KEVENT_INODE_REMOVE        0x00000002u   /* or deleted; */
+#define KEVENT_INODE_MODIFY        0x00010000u   /* all others: extension */
+#define KEVENT_INODE_ATTRIB        0x00020000u
+#define KEVENT_INODE_CLOSE_WRITE   0x00040000u
+#define KEVENT_INODE_CLOSE_NOWRITE 0x00080000u
+#define KEVENT_INODE_OPEN          0x00100000u
+#define KEVENT_INODE_ACCESS        0x00200000u
+#define KEVENT_INODE_MOVED_FROM    0x00400000u
+#define KEVENT_INODE_MOVED_TO      0x00800000u
+#define KEVENT_INODE_DELETE_SELF   0x01000000u
+#define KEVENT_INODE_MOVE_SELF     0x02000000u
+#define KEVENT_INODE_OVERFLOW      0x10000000u   /* told, unasked: */
+#define KEVENT_INODE_GONE          0x20000000u   /* no more will come */
+#define KEVENT_INODE_ISDIR         0x40000000u   /* it is about a directory */
 
 #define KEVENT_POLL_POLLIN      0x0001u    /* the bits of poll(2) */
 #define KEVENT_POLL_POLLPRI     0x0002u
@@ -170,6 +194,41 @@ int kevent_wait(struct kev_queue *queue, unsigned num, unsigned seen,
 
 /* Release the ring's slots up to new_uidx; -EOVERFLOW if over is too old. */
 int kevent_commit(struct kev_queue *queue, unsigned new_uidx, unsigned over);
+
+/* ---- extensions ------------------------------------------------------- */
+
+/*
+ * ADD or MODIFY of one timer (KEVENT_TIMER or KEVENT_POSIX_TIMER) whose id is
+ * any number of the caller's and not its interval.  First due initial_ns from
+ * now or, with KEVENT_FLAGS_ABSTIME, at that time of the clock that flags
+ * name; then every interval_ns, unless that is 0.  Both 0: it rests until a
+ * MODIFY.  0, or -EINVAL, -EEXIST, -ENOENT, -ENOMEM, -EMFILE.
+ */
+int kevent_timer(struct kev_queue *queue, unsigned cmd,
+                 const struct ukevent *uk, uint64_t initial_ns,
+                 uint64_t interval_ns, unsigned flags);
+
+/* What does not fit in an event: ret_data[1] of SIGNAL and INODE events is
+   the number of such a record, 0 if there is none. */
+struct kevent_record {
+    uint32_t type;      /* KEVENT_SIGNAL, KEVENT_INODE */
+    uint32_t count;     /* how often: standard signals are merged */
+    union {
+        struct signalfd_siginfo signal;   /* of the last of them */
+        struct {
+            uint32_t mask;      /* as inotify(7) says it */
+            uint32_t cookie;    /* joins the two halves of a rename */
+            char name[256];     /* of the entry; empty: the inode itself */
+        } inode;
+    };
+};
+
+/* As many records are kept, counted from the last one handed out. */
+#define KEVENT_RECORDS_KEPT 1024
+
+/* Copy a record to *ret_record.  0, or -ENOENT: none, or too old. */
+int kevent_record(struct kev_queue *queue, uint32_t number,
+                  struct kevent_record *ret_record);
 
 #ifdef __cplusplus
 }

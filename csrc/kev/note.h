@@ -15,7 +15,9 @@
 #include "kev/heap.h"
 #include "kev/kevent.h"
 
+struct kev_inode;
 struct kev_queue;
+struct kev_record;
 struct kev_source;
 
 /* What state a note is in; several may hold. */
@@ -24,6 +26,7 @@ struct kev_source;
 #define KEV_NOTE_ORPHAN   0x04u   /* out of the registry; goes when taken */
 #define KEV_NOTE_DISARMED 0x08u   /* broken: the kernel watches it no more */
 #define KEV_NOTE_RECHECK  0x10u   /* on the list of levels to look at */
+#define KEV_NOTE_TIMED    0x20u   /* timer whose id is not its interval */
 
 struct kev_note {
     struct ukevent uk;                /* ret_* collect while it is queued */
@@ -34,9 +37,20 @@ struct kev_note {
 
     struct kev_note *ready_next;
     struct kev_note *ready_prev;
-    struct kev_note *recheck_next;
+    union {
+        struct kev_note *recheck_next;
+        struct kev_note *peer;        /* INODE: another of the same inode */
+    };
     struct kev_heap_node timer;       /* TIMER: when it is due next */
-    uint64_t interval_ns;             /* TIMER */
+    union {
+        uint64_t interval_ns;         /* TIMER; 0: no second time */
+        struct kev_inode *inode;      /* INODE; NULL once it is gone */
+    };
+    union {
+        struct kev_record *backlog;   /* SIGNAL, INODE: the last one */
+        int pidfd;                    /* PROC */
+        uint32_t clock;               /* TIMER: enum kev_clock */
+    };
 };
 
 _Static_assert(offsetof(struct kev_note, ready_next) == 64,
@@ -47,6 +61,7 @@ struct kev_source {
     const char *name;
     uint32_t events_known;    /* any other bit in `event` is -EINVAL */
     bool has_fd;              /* id.raw[0] is a descriptor for epoll */
+    bool lasting;             /* MODIFY takes no report back */
 
     /* Is this element acceptable?  0 or -errno; changes nothing. */
     int (*check)(struct kev_queue *queue, const struct ukevent *wanted);
@@ -65,6 +80,13 @@ struct kev_source {
     int (*start)(struct kev_queue *queue, struct kev_note *note);
     int (*change)(struct kev_queue *queue, struct kev_note *note);
     void (*stop)(struct kev_queue *queue, struct kev_note *note);
+
+    /* No fd, each may be NULL: complete the report that is about to be
+       taken; it was taken, is there another?; free what the note holds, the
+       queue is going. */
+    void (*take)(struct kev_queue *queue, struct kev_note *note);
+    void (*again)(struct kev_queue *queue, struct kev_note *note);
+    void (*discard)(struct kev_note *note);
 };
 
 /* The source of a type, NULL if there is none. */
@@ -72,8 +94,13 @@ const struct kev_source *kev_source_of(uint32_t type);
 
 extern const struct kev_source kev_source_socket;
 extern const struct kev_source kev_source_timer;
+extern const struct kev_source kev_source_posix_timer;
 extern const struct kev_source kev_source_poll;
 extern const struct kev_source kev_source_user;
+extern const struct kev_source kev_source_pipe;
+extern const struct kev_source kev_source_signal;
+extern const struct kev_source kev_source_inode;
+extern const struct kev_source kev_source_proc;
 
 static inline int
 kev_note_fd(const struct kev_note *note)

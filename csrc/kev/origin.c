@@ -155,6 +155,27 @@ kev_origin_internal(struct kev_queue *queue, int fd,
     return r;
 }
 
+void
+kev_origin_retell(struct kev_queue *queue, int fd)
+{
+    struct kev_origin *origin = kev_origin_at(&queue->registry, (uint32_t)fd);
+    (void)origin_entry(queue, EPOLL_CTL_MOD, fd, origin->armed,
+                       origin->generation);
+}
+
+int
+kev_origin_internal_end(struct kev_queue *queue, int fd)
+{
+    struct kev_origin *origin = kev_origin_at(&queue->registry, (uint32_t)fd);
+    int r = origin_entry(queue, EPOLL_CTL_DEL, fd, 0, 0);
+    origin->kind = KEV_ORIGIN_NOTES;
+    origin->notes = NULL;
+    origin->generation = 0;
+    origin->armed = 0;
+    (void)kev_sys_close(fd);
+    return r;
+}
+
 int
 kev_origin_attach(struct kev_queue *queue, struct kev_note *note)
 {

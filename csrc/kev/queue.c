@@ -49,6 +49,13 @@ kevent_open(struct kev_queue **ret_queue, unsigned flags)
     queue->epfd = -1;
     queue->bell_fd = -1;
     queue->clock_fd = -1;
+    queue->signal_fd = -1;
+    queue->inotify_fd = -1;
+    for (int i = 0; i < KEV_WALLS; i++) {
+        queue->walls[i].fd = -1;
+        kev_heap_init(&queue->walls[i].timers);
+    }
+    (void)sigemptyset(&queue->signals);
     queue->spare_bell = -1;
     queue->references = 1;
     kev_heap_init(&queue->timers);
@@ -69,6 +76,9 @@ kevent_open(struct kev_queue **ret_queue, unsigned flags)
 static void
 note_discard(struct kev_note *note, void *context)
 {
+    if (note->source->discard != NULL) {
+        note->source->discard(note);
+    }
     kev_note_free(context, note);
 }
 
@@ -88,6 +98,8 @@ kev_queue_shut(struct kev_queue *queue)
        shares it: nothing is removed from it, so nothing is there either. */
     descriptor_close(&queue->epfd);
     descriptor_close(&queue->clock_fd);
+    descriptor_close(&queue->signal_fd);
+    descriptor_close(&queue->inotify_fd);
     kev_wait_fini(queue);
     for (struct kev_note *note = queue->ready.first; note != NULL;) {
         struct kev_note *next = note->ready_next;
@@ -99,6 +111,12 @@ kev_queue_shut(struct kev_queue *queue)
     kev_registry_each(&queue->registry, note_discard, &queue->registry);
     kev_registry_fini(&queue->registry);
     kev_heap_fini(&queue->timers);
+    for (int i = 0; i < KEV_WALLS; i++) {
+        descriptor_close(&queue->walls[i].fd);
+        kev_heap_fini(&queue->walls[i].timers);
+    }
+    kev_inodes_fini(queue);
+    kev_records_fini(&queue->records);
     kev_sys_free(queue->events);
     queue->events = NULL;
     queue->ready = (struct kev_ready_list){.first = NULL};
@@ -189,6 +207,7 @@ kev_queue_settle_clock(struct kev_queue *queue)
             queue->clock_armed_ns = deadline_ns;
         }
     }
+    kev_walls_settle(queue);
 }
 
 void
@@ -198,6 +217,12 @@ kev_queue_settle(struct kev_queue *queue)
     if (queue->leader == NULL) {
         bell_settle(queue);
     }
+}
+
+bool
+kev_queue_is_ours(const struct kev_queue *queue)
+{
+    return *queue->alive != 0;
 }
 
 int

@@ -16,6 +16,7 @@
 #include "kev/heap.h"
 #include "kev/kevent.h"
 #include "kev/note.h"
+#include "kev/record.h"
 #include "kev/registry.h"
 #include "kev/ring.h"
 #include "kev/sys.h"
@@ -25,6 +26,30 @@
 #define KEV_HARVEST_MAX 512
 
 struct kev_waiter;
+
+/* The clocks that timers run by.  The first bounds the sleep; the others have
+   no more than a timerfd in the set. */
+enum kev_clock {
+    KEV_CLOCK_MONOTONIC,
+    KEV_CLOCK_REALTIME,
+    KEV_CLOCK_BOOTTIME,
+};
+
+#define KEV_WALLS 2
+
+struct kev_wall {
+    struct kev_heap timers;
+    int fd;                          /* timerfd or -1 */
+    uint64_t armed_ns;               /* 0: disarmed */
+};
+
+/* When the timer that kevent_timer() handles is due. */
+struct kev_timing {
+    uint64_t initial_ns;
+    uint64_t interval_ns;
+    bool absolute;
+    enum kev_clock clock;
+};
 
 struct kev_ready_list {
     struct kev_note *first;
@@ -63,6 +88,16 @@ struct kev_queue {
     uint32_t wakes_pending;          /* READY(0) that found no sleeper */
     uint32_t sleepers;               /* calls that may still look at us */
     uint32_t references;             /* atomic */
+
+    const struct kev_timing *timing; /* during kevent_timer() */
+    struct kev_wall walls[KEV_WALLS];
+    struct kev_records records;
+    int signal_fd;                   /* signalfd or -1 */
+    sigset_t signals;                /* that it tells of */
+    int inotify_fd;                  /* or -1 */
+    struct kev_inode **inodes;       /* what it watches, by wd */
+    uint32_t inodes_count;
+    uint32_t inodes_capacity;
 };
 
 static inline void
@@ -130,6 +165,12 @@ void kev_recheck_remove(struct kev_queue *queue, struct kev_note *note);
 int kev_origin_internal(struct kev_queue *queue, int fd,
                         enum kev_origin_kind kind);
 
+/* It was heard but could not be read: let it be told once more. */
+void kev_origin_retell(struct kev_queue *queue, int fd);
+
+/* Take one out of the set again and close it; 0 or -errno of the first. */
+int kev_origin_internal_end(struct kev_queue *queue, int fd);
+
 /* Registers note with its descriptor; 0 or -errno, and nothing changed. */
 int kev_origin_attach(struct kev_queue *queue, struct kev_note *note);
 
@@ -165,8 +206,17 @@ void kev_harvest(struct kev_queue *queue, const struct epoll_event *events,
 int kev_harvest_to_ring(struct kev_queue *queue,
                         const struct epoll_event *events, int count);
 
-/* Report what is due (source_timer.c). */
+/* Report what is due (source_timer.c), by CLOCK_MONOTONIC or by another clock
+   whose timerfd was heard; set the timerfds of those. */
 void kev_timers_fire(struct kev_queue *queue, uint64_t now_ns);
+void kev_wall_heard(struct kev_queue *queue, enum kev_clock clock);
+void kev_walls_settle(struct kev_queue *queue);
+
+/* Read what the descriptor has to tell (source_signal.c, ...). */
+void kev_signals_read(struct kev_queue *queue);
+void kev_inodes_read(struct kev_queue *queue);
+void kev_inodes_fini(struct kev_queue *queue);
+void kev_process_ended(struct kev_queue *queue, struct kev_note *note);
 
 /* Out of registry and all lists, watched no more, freed; 0 or -errno. */
 int kev_note_drop(struct kev_queue *queue, struct kev_note *note);

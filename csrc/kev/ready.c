@@ -150,6 +150,9 @@ static void
 note_resume(struct kev_queue *queue, struct kev_note *note)
 {
     note_reset(note);
+    if (note->source->again != NULL) {
+        note->source->again(queue, note);
+    }
     if (!note->source->has_fd || (note->state & KEV_NOTE_DISARMED)
         || (note->uk.req_flags & KEVENT_REQ_LEVEL) == 0) {
         return;
@@ -169,6 +172,9 @@ kev_ready_take(struct kev_queue *queue, struct ukevent *out)
         struct kev_note *note = queue->ready.first;
         bool still = note_still(note);
         kev_ready_remove(queue, note);
+        if (note->source->take != NULL) {
+            note->source->take(queue, note);
+        }
         if (still) {
             *out = note->uk;
         }

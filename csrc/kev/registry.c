@@ -159,7 +159,8 @@ kev_registry_find(const struct kev_registry *registry,
         struct kevent_id words = {.raw_u64 = id};
         const struct kev_origin *origin =
             kev_origin_find(registry, words.raw[0]);
-        note = origin == NULL ? NULL : origin->notes;
+        note = origin == NULL || origin->kind != KEV_ORIGIN_NOTES
+            ? NULL : origin->notes;
     }
     else if (registry->buckets_count != 0) {
         note = *bucket_of(registry, type, id);
@@ -242,7 +243,9 @@ kev_registry_each(struct kev_registry *registry,
     for (uint32_t i = 0; i < registry->pages_count; i++) {
         for (uint32_t k = 0; registry->pages[i] != NULL
              && k < KEV_PAGE_ORIGINS; k++) {
-            struct kev_note *n = registry->pages[i][k].notes;
+            struct kev_origin *origin = &registry->pages[i][k];
+            struct kev_note *n = origin->kind == KEV_ORIGIN_NOTES
+                ? origin->notes : NULL;
             for (; n != NULL; n = next) {
                 next = n->next;
                 visit(n, context);

@@ -19,12 +19,20 @@ enum kev_origin_kind {
     KEV_ORIGIN_NOTES,     /* kevents, or nothing */
     KEV_ORIGIN_BELL,      /* the queue's eventfd */
     KEV_ORIGIN_CLOCK,     /* the queue's timerfd */
+    KEV_ORIGIN_REALTIME,  /* the other two, from here on nothing is fast */
+    KEV_ORIGIN_BOOTTIME,
+    KEV_ORIGIN_SIGNALS,   /* its signalfd */
+    KEV_ORIGIN_INODES,    /* its inotify */
+    KEV_ORIGIN_PROCESS,   /* a pidfd */
 };
 
 struct kev_origin {
     struct kev_note *fast;    /* the only note, if it may go to the ring
                                  with no further thought */
-    struct kev_note *notes;   /* in order of ADD, linked by next */
+    union {
+        struct kev_note *notes;     /* in order of ADD, linked by next */
+        struct kev_note *process;   /* KEV_ORIGIN_PROCESS: whose it is */
+    };
     uint32_t generation;      /* of the entry in the epoll set */
     uint32_t armed;           /* epoll bits and modes of the entry */
     uint8_t kind;             /* enum kev_origin_kind */

@@ -50,6 +50,7 @@ const struct kev_source kev_source_user = {
     .name = "unotify",
     .events_known = KEVENT_MASK_ALL,
     .has_fd = false,
+    .lasting = true,
     .check = user_check,
     .start = user_start,
     .change = user_change,

@@ -7,24 +7,34 @@
  * nobody is ever woken before his time.  A look without sleeping needs none
  * of that and is plain epoll_wait, which is some 25 ns cheaper.
  */
-#define _GNU_SOURCE 1   /* ppoll */
+#define _GNU_SOURCE 1   /* ppoll, TFD_TIMER_CANCEL_ON_SET */
 
 #include "kev/sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441
 #endif
+
+#define P_PIDFD_ID 3   /* P_PIDFD, which older C libraries lack */
 
 #define KERNEL_SIGSET_BYTES (_NSIG / 8)
 
@@ -207,11 +217,10 @@ kev_sys_eventfd_ring(int fd)
 }
 
 int
-kev_sys_timerfd(void)
+kev_sys_timerfd(clockid_t clock)
 {
     FAIL_IF_DUE();
-    return result(timerfd_create(CLOCK_MONOTONIC,
-                                 TFD_CLOEXEC | TFD_NONBLOCK));
+    return result(timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK));
 }
 
 int
@@ -222,6 +231,18 @@ kev_sys_timerfd_set(int fd, uint64_t deadline_ns)
     return result(timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL));
 }
 
+int
+kev_sys_timerfd_set_wall(int fd, uint64_t deadline_ns)
+{
+    const int flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET;
+    struct itimerspec when = {.it_value = timespec_from_ns(deadline_ns)};
+    FAIL_IF_DUE();
+    int r = result(timerfd_settime(fd, flags, &when, NULL));
+    /* Set a moment ago: it was told so, and is told no more. */
+    return r == -ECANCELED
+        ? result(timerfd_settime(fd, flags, &when, NULL)) : r;
+}
+
 uint64_t
 kev_sys_now(clockid_t clock)
 {
@@ -230,6 +251,166 @@ kev_sys_now(clockid_t clock)
         return 0;
     }
     return (uint64_t)now.tv_sec * KEV_NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+/* ---- signals ---- */
+
+int
+kev_sys_sigset(sigset_t *set, int number, bool in)
+{
+    if (number == SIGKILL || number == SIGSTOP) {
+        return -EINVAL;
+    }
+    return result(in ? sigaddset(set, number) : sigdelset(set, number));
+}
+
+int
+kev_sys_signal_block(int number)
+{
+    sigset_t set;
+    FAIL_IF_DUE();
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, number);
+    return -pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int
+kev_sys_signalfd(int fd, const sigset_t *set)
+{
+    FAIL_IF_DUE();
+    return result(signalfd(fd, set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+/* The handler's argument, of what the descriptor told. */
+static siginfo_t
+siginfo_from(const struct signalfd_siginfo *info)
+{
+    siginfo_t full;
+    memset(&full, 0, sizeof(full));
+    full.si_signo = (int)info->ssi_signo;
+    full.si_errno = info->ssi_errno;
+    full.si_code = info->ssi_code;
+    if (info->ssi_signo == SIGCHLD) {
+        full.si_pid = (pid_t)info->ssi_pid;
+        full.si_uid = info->ssi_uid;
+        full.si_status = info->ssi_status;
+        full.si_utime = (clock_t)info->ssi_utime;
+        full.si_stime = (clock_t)info->ssi_stime;
+    }
+    else if (info->ssi_signo == SIGIO) {
+        full.si_band = (long)info->ssi_band;
+        full.si_fd = info->ssi_fd;
+    }
+    else if (info->ssi_code == SI_TIMER) {
+        full.si_timerid = (int)info->ssi_tid;
+        full.si_overrun = (int)info->ssi_overrun;
+        full.si_value.sival_ptr = (void *)(uintptr_t)info->ssi_ptr;
+    }
+    else {
+        full.si_pid = (pid_t)info->ssi_pid;
+        full.si_uid = info->ssi_uid;
+        full.si_value.sival_ptr = (void *)(uintptr_t)info->ssi_ptr;
+    }
+    return full;
+}
+
+void
+kev_sys_signal_handle(const struct signalfd_siginfo *info)
+{
+    struct sigaction action;
+    int number = (int)info->ssi_signo;
+    if (sigaction(number, NULL, &action) < 0) {
+        return;
+    }
+    if (action.sa_flags & SA_SIGINFO) {
+        siginfo_t full = siginfo_from(info);
+        action.sa_sigaction(number, &full, NULL);
+    }
+    else if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) {
+        action.sa_handler(number);
+    }
+}
+
+/* ---- files and processes ---- */
+
+int
+kev_sys_inotify(void)
+{
+    FAIL_IF_DUE();
+    return result(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+}
+
+int
+kev_sys_inotify_add(int inotify, int fd, uint32_t mask)
+{
+    char path[32];
+    FAIL_IF_DUE();
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return result(inotify_add_watch(inotify, path, mask | IN_MASK_ADD));
+}
+
+int
+kev_sys_inotify_remove(int inotify, int wd)
+{
+    FAIL_IF_DUE();
+    return result(inotify_rm_watch(inotify, wd));
+}
+
+int
+kev_sys_pidfd(uint32_t pid)
+{
+    FAIL_IF_DUE();
+    return result(syscall(SYS_pidfd_open, (pid_t)pid, 0u));
+}
+
+int
+kev_sys_pidfd_status(int pidfd, int *ret_status)
+{
+    siginfo_t info = {.si_pid = 0};
+    FAIL_IF_DUE();
+    if (waitid((idtype_t)P_PIDFD_ID, (id_t)pidfd, &info,
+               WEXITED | WNOWAIT | WNOHANG) < 0) {
+        return -errno;
+    }
+    if (info.si_pid == 0) {
+        return -EAGAIN;
+    }
+    switch (info.si_code) {
+    case CLD_EXITED:
+        *ret_status = (info.si_status & 0xff) << 8;
+        break;
+    case CLD_DUMPED:
+        *ret_status = info.si_status | 0x80;
+        break;
+    default:
+        *ret_status = info.si_status;
+    }
+    return 0;
+}
+
+int
+kev_sys_read(int fd, void *buffer, size_t size)
+{
+    FAIL_IF_DUE();
+    return result(read(fd, buffer, size));
+}
+
+int
+kev_sys_is_fifo(int fd)
+{
+    struct stat status;
+    FAIL_IF_DUE();
+    if (fstat(fd, &status) < 0) {
+        return -errno;
+    }
+    return S_ISFIFO(status.st_mode) ? 0 : -EINVAL;
+}
+
+int
+kev_sys_is_open(int fd)
+{
+    FAIL_IF_DUE();
+    return fcntl(fd, F_GETFD) < 0 ? -errno : 0;
 }
 
 /* ---- sockets and descriptors ---- */

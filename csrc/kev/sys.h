@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
 #define KEV_NSEC_PER_SEC  UINT64_C(1000000000)
@@ -44,9 +45,40 @@ int kev_sys_poll(struct pollfd *fds, unsigned count, uint64_t timeout_ns,
 int kev_sys_eventfd(void);
 int kev_sys_eventfd_ring(int fd);    /* async-signal-safe */
 int kev_sys_eventfd_drain(int fd);   /* 0 also if there was nothing */
-int kev_sys_timerfd(void);           /* CLOCK_MONOTONIC */
+int kev_sys_timerfd(clockid_t clock);
 int kev_sys_timerfd_set(int fd, uint64_t deadline_ns);   /* 0 disarms */
+/* The same for a clock that may be set: readable also when that happens. */
+int kev_sys_timerfd_set_wall(int fd, uint64_t deadline_ns);
 uint64_t kev_sys_now(clockid_t clock);                   /* cannot fail */
+
+/* ---- signals ---- */
+
+/* Put a signal into *set, or out of it; -EINVAL: no signal, or one that
+   cannot be blocked. */
+int kev_sys_sigset(sigset_t *set, int number, bool in);
+/* Block it in the calling thread. */
+int kev_sys_signal_block(int number);
+/* A new signalfd if fd is -1, else the same with another set. */
+int kev_sys_signalfd(int fd, const sigset_t *set);
+/* Do what would have been done, had the signal not been blocked, if that is
+   to call a handler. */
+void kev_sys_signal_handle(const struct signalfd_siginfo *info);
+
+/* ---- files and processes ---- */
+
+int kev_sys_inotify(void);
+/* Watch the file that the descriptor names for more; the watch, or -errno. */
+int kev_sys_inotify_add(int inotify, int fd, uint32_t mask);
+int kev_sys_inotify_remove(int inotify, int wd);
+/* One process; -ESRCH: there is none, -ENOSYS: before Linux 5.3. */
+int kev_sys_pidfd(uint32_t pid);
+/* The status as of wait(2), which stays to be waited for: 0, or -ECHILD if
+   the process is not our child, -EAGAIN if it runs. */
+int kev_sys_pidfd_status(int pidfd, int *ret_status);
+/* As read(2); -EAGAIN: nothing there. */
+int kev_sys_read(int fd, void *buffer, size_t size);
+int kev_sys_is_fifo(int fd);   /* 0, -EINVAL, -EBADF */
+int kev_sys_is_open(int fd);   /* 0, -EBADF */
 
 /* ---- sockets and descriptors ---- */
 

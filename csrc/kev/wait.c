@@ -23,7 +23,8 @@
 /* A wall clock may be set while we sleep: look at it at least so often. */
 #define CLOCK_SLICE_NS KEV_NSEC_PER_SEC
 
-/* What one look without sleeping takes, from beside a leader. */
+/* What one look without sleeping takes from beside a leader, who has the
+   queue's array. */
 #define GLANCE_EVENTS 64
 
 struct deadline {
@@ -253,14 +254,17 @@ static void
 waiter_serve(struct kev_queue *queue, struct kev_waiter *waiter,
              bool *ring_moved)
 {
-    uint32_t ready = queue->ready.count;
+    uint32_t ready = queue->ready.count + queue->records.behind;
     if (waiter_ring_moved(queue, waiter)) {
         waiter->done = true;
     }
     else if (waiter->ring && waiter->max_nr == 0) {
         waiter->done = ready != 0;
     }
-    else if (ready != 0 && (uint64_t)waiter->count + ready >= waiter->min_nr) {
+    else if (ready != 0
+             && ((uint64_t)waiter->count + ready >= waiter->min_nr
+                 || !kev_records_room(&queue->records))) {
+        /* (Without room for more nothing more would come.) */
         *ring_moved |= waiter_take(queue, waiter);
         waiter->done = waiter->count != 0 && waiter->count >= waiter->min_nr;
     }
@@ -340,10 +344,13 @@ sleep_as_leader(struct kev_queue *queue, struct kev_waiter *self,
 static int
 glance(struct kev_queue *queue)
 {
-    struct epoll_event events[GLANCE_EVENTS];
-    bool coarse = queue->leader == NULL && queue->coarse;
-    int count = kev_sys_epoll_wait(queue->epfd, events, GLANCE_EVENTS, 0,
-                                   NULL, &coarse);
+    struct epoll_event beside[GLANCE_EVENTS];
+    bool alone = queue->leader == NULL;
+    struct epoll_event *events = alone ? queue->events : beside;
+    bool coarse = alone && queue->coarse;
+    int count = kev_sys_epoll_wait(queue->epfd, events,
+                                   alone ? KEV_HARVEST_MAX : GLANCE_EVENTS,
+                                   0, NULL, &coarse);
     if (count <= 0) {
         return count;
     }

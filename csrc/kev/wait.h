@@ -37,6 +37,9 @@ int kev_queue_wait(struct kev_queue *queue, unsigned num, unsigned seen,
 void kev_queue_ref(struct kev_queue *queue);
 void kev_queue_unref(struct kev_queue *queue);
 
+/* False in a child's copy.  Whoever holds a reference may ask. */
+bool kev_queue_is_ours(const struct kev_queue *queue);
+
 /* ---- inside the core; the caller holds the lock ---- */
 
 /* Give what is ready to those who wait for it, first come, first served. */
