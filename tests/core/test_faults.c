@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define IN KEVENT_POLL_POLLIN
@@ -225,6 +226,133 @@ scenario_owner(void)
 /* ---- running them ---- */
 
 static void
+scenario_pipes(void)
+{
+    struct kev_queue *queue = open_somehow(0);
+    struct pair pair = pair_pipe();
+    struct ukevent event;
+    CHECK_EQ(STEP(queue, add(queue, uk_fd(KEVENT_PIPE, pair.near,
+                                          KEVENT_SOCKET_RECV, 0))), 0);
+    CHECK_EQ(close(pair.far), 0);
+    CHECK(collect(queue, &event, 1) == 1);
+    CHECK_EQ(event.ret_data[0], KEVENT_POLL_POLLHUP);
+    close_queue(queue);
+    CHECK_EQ(close(pair.near), 0);
+}
+
+/* Where there is no memory for a record signals are merged, not lost. */
+static void
+scenario_signals(void)
+{
+    struct kev_queue *queue = open_somehow(0);
+    const int number = SIGRTMIN + 3;
+    struct ukevent events[4];
+    struct kevent_record record;
+    struct ukevent uk = {
+        .id.raw = {(uint32_t)number, KEVENT_SIGNAL_NOMASK},
+        .type = KEVENT_SIGNAL,
+        .event = KEVENT_SIGNAL_DELIVERY,
+    };
+    CHECK_EQ(STEP(queue, add(queue, uk)), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(raise(number), 0);
+    }
+    unsigned told = collect(queue, events, 3);
+    unsigned count = 0;
+    for (unsigned i = 0; i < told; i++) {
+        CHECK_EQ(events[i].ret_data[0], KEVENT_SIGNAL_DELIVERY);
+        bool kept = kevent_record(queue, events[i].ret_data[1], &record) == 0;
+        count += kept ? record.count : 1;
+    }
+    CHECK(told >= 2 && count == 3);
+    (void)remove_one(queue, uk);
+    CHECK_EQ(queue->registry.count, 0);
+    close_queue(queue);
+}
+
+static void
+scenario_inodes(void)
+{
+    struct kev_queue *queue = open_somehow(0);
+    struct ukevent events[4];
+    char path[] = "/tmp/kev-faults-XXXXXX";
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    struct ukevent uk = uk_fd(KEVENT_INODE, fd, KEVENT_INODE_MODIFY, 0);
+    struct ukevent other = uk;
+    other.id.raw[1] = 1;
+    CHECK_EQ(STEP(queue, add(queue, uk)), 0);
+    CHECK_EQ(STEP(queue, add(queue, other)), 0);
+    CHECK_EQ(queue->inodes_count, 1);
+    write_byte(fd);
+    CHECK_EQ(collect(queue, events, 2), 2);
+    CHECK_EQ(STEP(queue, modify(queue, other)), 0);
+    CHECK_EQ(remove_one(queue, uk), 0);
+    write_byte(fd);
+    CHECK_EQ(collect(queue, events, 1), 1);
+    CHECK_EQ(events[0].id.raw[1], 1);
+    CHECK_EQ(remove_one(queue, other), 0);
+    CHECK_EQ(queue->inodes_count, 0);
+    close_queue(queue);
+    CHECK_EQ(close(fd), 0);
+    CHECK_EQ(unlink(path), 0);
+}
+
+static void
+scenario_processes(void)
+{
+    struct kev_queue *queue = open_somehow(0);
+    struct ukevent event;
+    struct pair pair = pair_pipe();
+    pid_t child = fork();
+    if (child == 0) {
+        struct pollfd fd = {.fd = pair.near, .events = POLLIN};
+        (void)close(pair.far);
+        (void)poll(&fd, 1, 30000);
+        _exit(0);
+    }
+    struct ukevent uk = {
+        .id.raw = {(uint32_t)child, 0},
+        .type = KEVENT_PROC,
+        .event = KEVENT_PROC_EXIT,
+    };
+    CHECK_EQ(STEP(queue, add(queue, uk)), 0);
+    pair_close(pair);
+    int r = STEP(queue, kev_queue_get_events(queue, 1, 1, 20 * SEC, &event, 0,
+                                             NULL));
+    CHECK_EQ(r, 1);
+    CHECK(event.ret_data[0] & KEVENT_PROC_EXIT);
+    (void)remove_one(queue, uk);
+    CHECK_EQ(queue->registry.count, 0);
+    CHECK_EQ(waitpid(child, NULL, 0), child);
+    close_queue(queue);
+}
+
+static void
+scenario_clocks(void)
+{
+    struct kev_queue *queue = open_somehow(0);
+    const unsigned clocks[] = {KEVENT_FLAGS_BOOTTIME, 0};
+    struct ukevent event;
+    for (uint64_t i = 0; i < 2; i++) {
+        struct ukevent uk = {
+            .id.raw_u64 = i,
+            .type = KEVENT_POSIX_TIMER,
+            .event = KEVENT_TIMER_FIRED,
+        };
+        CHECK_EQ(STEP(queue, kevent_timer(queue, KEVENT_CTL_ADD, &uk,
+                                          1000 * SEC, 0, clocks[i])), 0);
+        CHECK_EQ(STEP(queue, kevent_timer(queue, KEVENT_CTL_MODIFY, &uk, MSEC,
+                                          0, clocks[i])), 0);
+        int r = STEP(queue, kev_queue_get_events(queue, 1, 1, 10 * SEC,
+                                                 &event, 0, NULL));
+        CHECK_EQ(r, 1);
+        CHECK_EQ(event.id.raw_u64, i);
+    }
+    close_queue(queue);
+}
+
+static void
 run_all(void (*scenario)(void))
 {
     const int errors[] = {ENOMEM, EBADF, ENOSPC, EIO};
@@ -272,6 +400,31 @@ TEST(faults_of_timers)
 TEST(faults_of_user_events)
 {
     run_all(scenario_user);
+}
+
+TEST(faults_of_pipes)
+{
+    run_all(scenario_pipes);
+}
+
+TEST(faults_of_signals)
+{
+    run_all(scenario_signals);
+}
+
+TEST(faults_of_inodes)
+{
+    run_all(scenario_inodes);
+}
+
+TEST(faults_of_processes)
+{
+    run_all(scenario_processes);
+}
+
+TEST(faults_of_clocks)
+{
+    run_all(scenario_clocks);
 }
 
 TEST(faults_of_the_owner)
