@@ -23,10 +23,13 @@ _CALLS = tuple(name for name in dir(_core)
 globals().update({name: getattr(_core, name) for name in _CALLS})
 Queue = _core.Queue
 Ring = _core.Ring
+inode_record = _core.inode_record
+siginfo = _core.siginfo
 ukevent = _core.ukevent
 
 __all__ = [
-    "EventLoop", "KeventSelector", "Queue", "Ring", "new_event_loop", "run", "ukevent",
+    "EventLoop", "KeventSelector", "Queue", "Ring", "inode_record", "new_event_loop", "run",
+    "siginfo", "ukevent",
     *_CALLS,
 ]
 

@@ -4,7 +4,7 @@ from selectors import SelectorKey
 from types import TracebackType
 from typing import Any, Protocol, final, overload
 
-from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
+from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer, structseq
 from typing_extensions import Self, disjoint_base
 
 # ---- the kevent calls -------------------------------------------------------
@@ -34,6 +34,7 @@ KEVENT_SIGNAL: int
 KEVENT_POSIX_TIMER: int
 KEVENT_UNOTIFY: int
 KEVENT_MAX: int
+KEVENT_PROC: int
 KEVENT_TIMER_FIRED: int
 KEVENT_SOCKET_RECV: int
 KEVENT_SOCKET_ACCEPT: int
@@ -51,6 +52,25 @@ KEVENT_POLL_POLLWRBAND: int
 KEVENT_POLL_POLLMSG: int
 KEVENT_POLL_POLLREMOVE: int
 KEVENT_POLL_POLLRDHUP: int
+KEVENT_SIGNAL_DELIVERY: int
+KEVENT_SIGNAL_NOMASK: int
+KEVENT_PROC_EXIT: int
+KEVENT_PROC_STATUS: int
+KEVENT_INODE_CREATE: int
+KEVENT_INODE_REMOVE: int
+KEVENT_INODE_MODIFY: int
+KEVENT_INODE_ATTRIB: int
+KEVENT_INODE_CLOSE_WRITE: int
+KEVENT_INODE_CLOSE_NOWRITE: int
+KEVENT_INODE_OPEN: int
+KEVENT_INODE_ACCESS: int
+KEVENT_INODE_MOVED_FROM: int
+KEVENT_INODE_MOVED_TO: int
+KEVENT_INODE_DELETE_SELF: int
+KEVENT_INODE_MOVE_SELF: int
+KEVENT_INODE_OVERFLOW: int
+KEVENT_INODE_GONE: int
+KEVENT_INODE_ISDIR: int
 KEVENT_MASK_ALL: int
 KEVENT_MASK_EMPTY: int
 KEVENT_FLAGS_ABSTIME: int
@@ -58,6 +78,7 @@ KEVENT_FLAGS_REALTIME: int
 KEVENT_FLAGS_BOOTTIME: int
 KEVENT_FLAGS_SEEN: int
 KEVENT_WAIT_FOREVER: int
+KEVENT_RECORDS_KEPT: int
 
 class _HasFileno(Protocol):
     def fileno(self) -> int: ...
@@ -157,6 +178,47 @@ def kevent_wait(
     sigmask: Iterable[int] | None = None,
 ) -> int: ...
 def kevent_commit(fd: FileDescriptorLike, new_uidx: int, over: int) -> int: ...
+def kevent_timer(
+    fd: FileDescriptorLike,
+    cmd: int,
+    event: ukevent,
+    initial: int = 0,
+    interval: int = 0,
+    flags: int = 0,
+) -> None: ...
+def kevent_record(
+    fd: FileDescriptorLike, event: ukevent | int
+) -> siginfo | inode_record: ...
+
+@final
+class siginfo(structseq[int], tuple[int, int, int, int, int, int, int, int, int]):
+    @property
+    def si_signo(self) -> int: ...
+    @property
+    def si_code(self) -> int: ...
+    @property
+    def si_errno(self) -> int: ...
+    @property
+    def si_pid(self) -> int: ...
+    @property
+    def si_uid(self) -> int: ...
+    @property
+    def si_status(self) -> int: ...
+    @property
+    def si_band(self) -> int: ...
+    @property
+    def si_value(self) -> int: ...
+    @property
+    def count(self) -> int: ...  # type: ignore[override]
+
+@final
+class inode_record(structseq[Any], tuple[int, int, str]):
+    @property
+    def mask(self) -> int: ...
+    @property
+    def cookie(self) -> int: ...
+    @property
+    def name(self) -> str: ...
 
 @disjoint_base
 class Queue:
@@ -188,6 +250,26 @@ class Queue:
     def ready(
         self, id: _Id | ukevent | None = None, type: int | None = None
     ) -> None: ...
+    def add_timer(
+        self,
+        id: _Id,
+        initial: int = 0,
+        interval: int = 0,
+        flags: int = 0,
+        type: int = ...,
+        req_flags: int = 0,
+        user: int = 0,
+    ) -> None: ...
+    def modify_timer(
+        self,
+        id: _Id,
+        initial: int = 0,
+        interval: int = 0,
+        flags: int = 0,
+        type: int = ...,
+        req_flags: int = 0,
+    ) -> None: ...
+    def record(self, event: ukevent | int) -> siginfo | inode_record: ...
     @overload
     def ctl(
         self, cmd: int, events: list[ukevent] | tuple[ukevent, ...]

@@ -12,6 +12,7 @@
 #include "mod/args.h"
 #include "mod/compat.h"
 #include "mod/errors.h"
+#include "mod/records.h"
 #include "mod/ring_type.h"
 #include "mod/ukevent.h"
 
@@ -469,6 +470,29 @@ calls_commit(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
                          kwnames);
 }
 
+static PyObject *
+calls_timer(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+            PyObject *kwnames)
+{
+    static const struct arg_spec spec = {
+        .call = "kevent_timer",
+        .names = {"fd", "cmd", "event", "initial", "interval", "flags"},
+        .count = 6, .required = 3,
+    };
+    return on_descriptor(module, &spec, KevCall_Timer, args, nargs, kwnames);
+}
+
+static PyObject *
+calls_record(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+             PyObject *kwnames)
+{
+    static const struct arg_spec spec = {
+        .call = "kevent_record", .names = {"fd", "event"},
+        .count = 2, .required = 2,
+    };
+    return on_descriptor(module, &spec, KevCall_Record, args, nargs, kwnames);
+}
+
 /* KEVENT_OPEN_OWNED is refused: what takes no lock is not for a language
    whose threads switch inside the call. */
 static struct face_queue *
@@ -630,6 +654,18 @@ PyDoc_STRVAR(commit_doc,
 "Release the slots of the ring up to new_uidx; over is ring.over as it was\n"
 "when you read them.  OSError (EOVERFLOW) if another consumer was faster.");
 
+PyDoc_STRVAR(timer_doc,
+"kevent_timer($module, /, fd, cmd, event, initial=0, interval=0, flags=0)\n"
+"--\n\n"
+"ADD or MODIFY a timer whose id is any number: first due initial nanoseconds\n"
+"from now or, with KEVENT_FLAGS_ABSTIME, when the clock shows initial; then\n"
+"every interval nanoseconds, if that is not 0.");
+
+PyDoc_STRVAR(record_doc,
+"kevent_record($module, /, fd, event)\n--\n\n"
+"The siginfo or inode_record that belongs to an event, or to a number that\n"
+"was an event's ret_data[1].  OSError (ENOENT) if there is none any more.");
+
 #define FAST(function) ((PyCFunction)(void (*)(void))(function))
 
 static PyMethodDef calls_methods[] = {
@@ -647,6 +683,10 @@ static PyMethodDef calls_methods[] = {
      METH_FASTCALL | METH_KEYWORDS, ring_init_doc},
     {"kevent_commit", FAST(calls_commit), METH_FASTCALL | METH_KEYWORDS,
      commit_doc},
+    {"kevent_timer", FAST(calls_timer), METH_FASTCALL | METH_KEYWORDS,
+     timer_doc},
+    {"kevent_record", FAST(calls_record), METH_FASTCALL | METH_KEYWORDS,
+     record_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -18,6 +18,7 @@ enum group {
     GROUP_TIMER,
     GROUP_INODE,
     GROUP_SIGNAL,
+    GROUP_PROC,
 };
 
 struct constant {
@@ -57,6 +58,7 @@ static const struct constant constants[] = {
     C(KEVENT_POSIX_TIMER, TYPE),
     C(KEVENT_UNOTIFY, TYPE),
     C(KEVENT_MAX, PLAIN),
+    C(KEVENT_PROC, TYPE),
 
     C(KEVENT_TIMER_FIRED, TIMER),
 
@@ -78,6 +80,28 @@ static const struct constant constants[] = {
     C(KEVENT_POLL_POLLREMOVE, POLL),
     C(KEVENT_POLL_POLLRDHUP, POLL),
 
+    C(KEVENT_SIGNAL_DELIVERY, SIGNAL),
+    C(KEVENT_SIGNAL_NOMASK, PLAIN),
+
+    C(KEVENT_PROC_EXIT, PROC),
+    C(KEVENT_PROC_STATUS, PROC),
+
+    C(KEVENT_INODE_CREATE, INODE),
+    C(KEVENT_INODE_REMOVE, INODE),
+    C(KEVENT_INODE_MODIFY, INODE),
+    C(KEVENT_INODE_ATTRIB, INODE),
+    C(KEVENT_INODE_CLOSE_WRITE, INODE),
+    C(KEVENT_INODE_CLOSE_NOWRITE, INODE),
+    C(KEVENT_INODE_OPEN, INODE),
+    C(KEVENT_INODE_ACCESS, INODE),
+    C(KEVENT_INODE_MOVED_FROM, INODE),
+    C(KEVENT_INODE_MOVED_TO, INODE),
+    C(KEVENT_INODE_DELETE_SELF, INODE),
+    C(KEVENT_INODE_MOVE_SELF, INODE),
+    C(KEVENT_INODE_OVERFLOW, INODE),
+    C(KEVENT_INODE_GONE, INODE),
+    C(KEVENT_INODE_ISDIR, INODE),
+
     C(KEVENT_MASK_ALL, PLAIN),
     C(KEVENT_MASK_EMPTY, PLAIN),
 
@@ -87,6 +111,7 @@ static const struct constant constants[] = {
     C(KEVENT_FLAGS_SEEN, PLAIN),
 
     C(KEVENT_WAIT_FOREVER, PLAIN),
+    C(KEVENT_RECORDS_KEPT, PLAIN),
 };
 
 #undef C
@@ -175,6 +200,8 @@ group_of_type(uint32_t type)
         return GROUP_INODE;
     case KEVENT_SIGNAL:
         return GROUP_SIGNAL;
+    case KEVENT_PROC:
+        return GROUP_PROC;
     default:
         return GROUP_PLAIN;
     }
@@ -210,9 +237,11 @@ KevConst_UsualEvents(uint32_t type)
     case KEVENT_TIMER:
         return KEVENT_TIMER_FIRED;
     case KEVENT_INODE:
-        return 0x3u;     /* created, removed */
+        return KEVENT_INODE_CREATE | KEVENT_INODE_REMOVE;
     case KEVENT_SIGNAL:
-        return 0x1u;     /* delivered */
+        return KEVENT_SIGNAL_DELIVERY;
+    case KEVENT_PROC:
+        return KEVENT_PROC_EXIT;
     default:
         return KEVENT_MASK_ALL;
     }

@@ -14,14 +14,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kev/queue.h"
+#include "kev/wait.h"
 #include "mod/compat.h"
 #include "mod/errors.h"
 
 int
 KevFd_IsOurs(const struct face_queue *queue)
 {
-    return *queue->core->alive != 0;
+    return kev_queue_is_ours(queue->core);
 }
 
 /* ---- the table -------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "mod/constants.h"
 #include "mod/descriptor.h"
 #include "mod/queue_type.h"
+#include "mod/records.h"
 #include "mod/ring_type.h"
 #include "mod/selector.h"
 #include "mod/state.h"
@@ -19,6 +20,7 @@ KevFace_Setup(PyObject *module, ModState *state)
         || KevUkevent_Setup(module, state) < 0
         || KevRing_Setup(module, state) < 0
         || KevCalls_Setup(module) < 0
+        || KevRecords_Setup(module, state) < 0
         || KevQueue_Setup(module, state) < 0
         || KevSelectorMap_Setup(module, state) < 0
         || KevSelector_Setup(module, state) < 0)

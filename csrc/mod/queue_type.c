@@ -13,6 +13,7 @@
 #include "mod/calls.h"
 #include "mod/descriptor.h"
 #include "mod/errors.h"
+#include "mod/records.h"
 #include "mod/ukevent.h"
 
 typedef struct {
@@ -282,7 +283,8 @@ one_ctl(QueueObject *self, const char *call, unsigned cmd,
              && (r > 0 || cmd != KEVENT_CTL_ADD))
     {
         int told = -(int)event->ret_data[1];
-        err = told > 0 && cmd == KEVENT_CTL_ADD ? told : ENOENT;
+        /* A pipe at its end is ready and broken, but by no error. */
+        err = cmd == KEVENT_CTL_ADD ? told : ENOENT;
     }
     if (err != 0) {
         KevErr_Set(err, "%s(id=%llu, type=%u)", call, id, kind);
@@ -382,6 +384,74 @@ queue_ready(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     Py_RETURN_NONE;
+}
+
+/* ---- timers, records -------------------------------------------------- */
+
+static PyObject *
+set_timer(PyObject *op, const struct arg_spec *spec, unsigned cmd,
+          PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    QueueObject *self = (QueueObject *)op;
+    PyObject *slots[KEV_ARGS_MAX] = {NULL};
+    struct ukevent event = {
+        .type = KEVENT_TIMER, .event = KEVENT_TIMER_FIRED,
+    };
+    /* id, initial, interval, flags, type, req_flags, user */
+    if (KevArgs_Spread(spec, args, nargs, kwnames, slots) < 0
+        || KevArgs_Id(spec->call, slots[0], &event.id.raw_u64) < 0
+        || KevArgs_U32(spec->call, "type", slots[4], &event.type) < 0
+        || KevArgs_U32(spec->call, "req_flags", slots[5],
+                       &event.req_flags) < 0
+        || KevArgs_U64(spec->call, "user", slots[6], &event.user_u64) < 0)
+    {
+        return NULL;
+    }
+    struct face_queue *queue = self->queue;
+    if (KevFd_Enter(self->state, spec->call, queue) < 0) {
+        return NULL;
+    }
+    int r = KevRecords_SetTimer(queue, spec->call, cmd, &event, slots + 1);
+    KevFd_Leave(self->state, queue);
+    if (r < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+queue_add_timer(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                PyObject *kwnames)
+{
+    static const struct arg_spec spec = {
+        .call = "add_timer",
+        .names = {"id", "initial", "interval", "flags", "type", "req_flags",
+                  "user"},
+        .count = 7, .required = 1,
+    };
+    return set_timer(op, &spec, KEVENT_CTL_ADD, args, nargs, kwnames);
+}
+
+static PyObject *
+queue_modify_timer(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                   PyObject *kwnames)
+{
+    static const struct arg_spec spec = {
+        .call = "modify_timer",
+        .names = {"id", "initial", "interval", "flags", "type", "req_flags"},
+        .count = 6, .required = 1,
+    };
+    return set_timer(op, &spec, KEVENT_CTL_MODIFY, args, nargs, kwnames);
+}
+
+static PyObject *
+queue_record(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+             PyObject *kwnames)
+{
+    static const struct arg_spec spec = {
+        .call = "record", .names = {"event"}, .count = 1, .required = 1,
+    };
+    return queue_make_call(op, &spec, KevCall_Record, args, nargs, kwnames);
 }
 
 /* ---- the rest --------------------------------------------------------- */
@@ -502,6 +572,25 @@ PyDoc_STRVAR(ready_doc,
 "Queue a registered event as if it had happened; without arguments wake one\n"
 "sleeper with nothing.");
 
+PyDoc_STRVAR(add_timer_doc,
+"add_timer($self, /, id, initial=0, interval=0, flags=0, type=KEVENT_TIMER,\n"
+"          req_flags=0, user=0)\n--\n\n"
+"Watch a time: first initial nanoseconds from now or, with\n"
+"KEVENT_FLAGS_ABSTIME, when the clock shows initial; then every interval\n"
+"nanoseconds, if that is not 0.  The clock is CLOCK_MONOTONIC, or as\n"
+"KEVENT_FLAGS_REALTIME or _BOOTTIME says.  id is any number.");
+
+PyDoc_STRVAR(modify_timer_doc,
+"modify_timer($self, /, id, initial=0, interval=0, flags=0,\n"
+"             type=KEVENT_TIMER, req_flags=0)\n--\n\n"
+"Set another time; without one the timer rests.  ENOENT if there is none.");
+
+PyDoc_STRVAR(record_doc,
+"record($self, /, event)\n--\n\n"
+"What does not fit in a SIGNAL or INODE event: a siginfo or an inode_record,\n"
+"by the event or by its number, ret_data[1].  The last KEVENT_RECORDS_KEPT\n"
+"are kept; OSError (ENOENT) for others.");
+
 PyDoc_STRVAR(ctl_doc,
 "ctl($self, /, cmd, events)\n--\n\n"
 "kevent_ctl() on this queue.");
@@ -543,6 +632,12 @@ static PyMethodDef queue_methods[] = {
     {"modify", FAST(queue_modify), METH_FASTCALL | METH_KEYWORDS, modify_doc},
     {"remove", FAST(queue_remove), METH_FASTCALL | METH_KEYWORDS, remove_doc},
     {"ready", FAST(queue_ready), METH_FASTCALL | METH_KEYWORDS, ready_doc},
+    {"add_timer", FAST(queue_add_timer), METH_FASTCALL | METH_KEYWORDS,
+     add_timer_doc},
+    {"modify_timer", FAST(queue_modify_timer), METH_FASTCALL | METH_KEYWORDS,
+     modify_timer_doc},
+    {"record", FAST(queue_record), METH_FASTCALL | METH_KEYWORDS,
+     record_doc},
     {"ctl", FAST(queue_ctl), METH_FASTCALL | METH_KEYWORDS, ctl_doc},
     {"get_events", FAST(queue_get_events), METH_FASTCALL | METH_KEYWORDS,
      get_events_doc},

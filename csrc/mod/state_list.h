@@ -9,6 +9,8 @@
 #define KEV_FACE_STATE(X) \
     X(ukevent_type)       \
     X(ring_type)          \
+    X(siginfo_type)       \
+    X(inode_record_type)  \
     X(queue_type)         \
     X(selector_type)      \
     X(selector_map_type)  \
