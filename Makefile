@@ -32,7 +32,7 @@ SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*.c csrc/*/*.h)
 CC ?= cc
 
 .PHONY: help demo test test-python prepare build tidy suite conformance symbols sdist asan \
-    bench bench-quick instructions bench-echo syscalls shell clean clean-all
+    bench bench-quick ecosystem instructions bench-echo syscalls shell clean clean-all
 
 help: ## this list
 	@echo 'make TARGET [PYTHON=python3.12]'
@@ -158,6 +158,17 @@ sdist: $(VENV)/ready ## build the sdist, install it elsewhere, import it
 	cd $(VENV)/sdist && ./venv/bin/python -m pip -q install ./*.tar.gz
 	cd $(VENV)/sdist && ./venv/bin/python -c "import asyncio, kevent; \
 	    print(kevent.run(asyncio.sleep(0.001, 'sdist: 1 passed')))"
+
+# The `ecosystem` extra of pyproject.toml.  Those that a Python cannot have are
+# left out, and so are servers that the machine has not: the tests say which.
+ECOSYSTEM := pytest uvicorn httptools aiohttp anyio websockets httpx redis asyncpg
+$(VENV)/ecosystem: Makefile | $(VENV)/ready
+	@$(PIP) install $(ECOSYSTEM) || for p in $(ECOSYSTEM); do $(PIP) install $$p || \
+	    echo "note: $$p cannot be installed for $$($(PY) -V)"; done
+	@touch $@
+
+ecosystem: $(VENV)/built $(VENV)/ecosystem ## uvicorn, aiohttp, anyio, httpx, ... and databases on kevent's loop
+	$(PYTEST) -q -rs tests/ecosystem
 
 # What `python -m benchmarks` and its report use beyond EXTRAS.
 BENCH_EXTRAS := pytest matplotlib uvicorn httptools

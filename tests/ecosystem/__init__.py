@@ -1,0 +1,1 @@
+"""Packages from outside on the kevent loop, against real peers."""

@@ -1,0 +1,1 @@
+"""What the tests run in child processes: one file for each package."""
