@@ -504,9 +504,9 @@ handle_release_slots(HandleObject *self)
 static struct handle_freelist *
 freelist_of(PyTypeObject *type)
 {
-    if (FREELIST_MAX == 0) {
-        return NULL;
-    }
+#if FREELIST_MAX == 0
+    return NULL;
+#else
     ModState *state = PyType_GetModuleState(type);
     if (state == NULL) {
         PyErr_Clear();  /* the collector took the module from the type */
@@ -515,6 +515,7 @@ freelist_of(PyTypeObject *type)
     return state->handle_type == (PyObject *)type
         && state->aio.handles.count < FREELIST_MAX
         ? &state->aio.handles : NULL;
+#endif
 }
 
 static void

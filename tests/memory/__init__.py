@@ -1,0 +1,1 @@
+"""What a program uses again and again does not grow."""

@@ -1,0 +1,152 @@
+"""Each allocation fails in turn: a MemoryError, and a loop that goes on."""
+import subprocess
+import sys
+
+import pytest
+
+_testcapi = pytest.importorskip("_testcapi", reason="the interpreter's test module")
+if not hasattr(_testcapi, "set_nomemory"):
+    pytest.skip("no set_nomemory", allow_module_level=True)
+
+PROGRAM = """
+import asyncio, faulthandler, gc, os, socket, sys, _testcapi
+faulthandler.enable()
+import kevent
+loop = kevent.new_event_loop()
+loop.set_exception_handler(lambda loop, context: None)
+left, right = socket.socketpair()
+left.setblocking(False)
+class Protocol(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+    def data_received(self, data):
+        pass
+protocols = []
+def factory():
+    protocols.append(Protocol())
+    return protocols[-1]
+server = loop.run_until_complete(loop.create_server(factory, "127.0.0.1", 0))
+address = server.sockets[0].getsockname()
+listener = server.sockets[0]._sock
+selector = kevent.KeventSelector()
+args = (1, 2)
+big = b"x" * 5_000_000
+small = bytearray(b"x" * 100)
+
+def one_pass():
+    loop._run_once()
+
+def call_soon():
+    loop.call_soon(int); loop.call_soon(int, 1); loop.call_soon(max, 1, 2)
+
+def call_later():
+    loop.call_later(0, int); loop.call_later(100, max, 1, 2).cancel()
+
+def callbacks():
+    loop.call_soon(int); loop.call_soon(int, "x"); loop._run_once()
+
+def timer_callbacks():
+    loop.call_later(0, int); loop.call_soon(int); loop._run_once()
+
+def write():
+    transport.write(small); transport.write(big); transport.writelines([small, big])
+
+def read():
+    theirs.send(b"data"); loop.call_soon(int); loop._run_once()
+
+def accept():
+    loop._accept_streams(listener, factory, server, 10, None)
+
+def readers():
+    loop.add_reader(left, int); loop.add_writer(left, int)
+    loop.remove_reader(left); loop.remove_writer(left)
+
+def closing():
+    transport.get_extra_info("peername"); transport.abort(); loop._run_once()
+
+def a_loop():
+    kevent.EventLoop().close()
+
+def a_selector():
+    other = kevent.KeventSelector()
+    other.register(left, 3); other.select(0); other.modify(left, 1); other.get_map(); other.close()
+
+def a_queue():
+    with kevent.Queue(ring_size=8) as queue:
+        queue.add(left.fileno(), kevent.KEVENT_POLL, 4)
+        queue.wait(timeout=0); queue.get_events(0, 8, 0); repr(queue.ring)
+
+import warnings
+warnings.simplefilter("ignore")
+operation = globals()[sys.argv[1]]
+client = None
+failures = 0
+quiet = 0
+for nth in range(400):
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    transport = loop._make_socket_transport(ours, Protocol())
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    if sys.argv[1] == "accept":
+        client = socket.create_connection(address)
+    failed = None
+    try:
+        _testcapi.set_nomemory(nth, nth + 1)
+        try:
+            operation()
+        finally:
+            _testcapi.remove_mem_hooks()
+    except MemoryError:
+        failed = True
+    except (AttributeError, RuntimeError, OSError, KeyError, ValueError, SystemError) as exc:
+        failed = True
+        if isinstance(exc, SystemError):   # os.environ has one; we have none
+            where = exc.__traceback__
+            while where.tb_next is not None:
+                where = where.tb_next
+            if where.tb_frame.f_code.co_filename == "<string>":
+                raise
+    failures += bool(failed)
+    theirs.close()
+    transport.abort()
+    loop._thread_id = None
+    for _ in range(3):
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+    if client is not None:
+        for protocol in protocols:
+            transport = getattr(protocol, "transport", None)
+            if transport is not None:
+                transport.abort()
+        del protocols[:]
+        client.close()
+    quiet = 0 if failed else quiet + 1
+    if quiet > 60:
+        break
+ran = []
+loop.call_soon(ran.append, 1)
+loop.call_later(0.001, loop.stop)
+loop.run_forever()
+assert ran == [1], ran
+server.close()
+loop.call_soon(loop.stop)
+loop.run_forever()
+loop.close()
+selector.close()
+print("survived", failures)
+"""
+
+OPERATIONS = ("call_soon", "call_later", "callbacks", "timer_callbacks", "write", "read",
+              "accept", "readers", "closing", "a_loop", "a_selector", "a_queue")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_allocation_fails(operation):
+    """The nth allocation within an operation fails, for n from 0 on, until
+    none is left to fail; then the loop runs as before."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM, operation],
+                          capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr[-3000:])
+    assert "survived" in done.stdout
