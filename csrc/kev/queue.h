@@ -41,6 +41,7 @@ struct kev_wall {
     struct kev_heap timers;
     int fd;                          /* timerfd or -1 */
     uint64_t armed_ns;               /* 0: disarmed */
+    uint32_t watchers;               /* sleepers whose deadline is by it */
 };
 
 /* When the timer that kevent_timer() handles is due. */
@@ -211,6 +212,11 @@ int kev_harvest_to_ring(struct kev_queue *queue,
 void kev_timers_fire(struct kev_queue *queue, uint64_t now_ns);
 void kev_wall_heard(struct kev_queue *queue, enum kev_clock clock);
 void kev_walls_settle(struct kev_queue *queue);
+
+/* Sleepers wait by CLOCK_REALTIME: they want to know when it is set.  0, or
+   -errno and they have to look at it now and then. */
+int kev_wall_watch(struct kev_queue *queue);
+void kev_wall_unwatch(struct kev_queue *queue);
 
 /* Read what the descriptor has to tell (source_signal.c, ...). */
 void kev_signals_read(struct kev_queue *queue);

@@ -25,6 +25,10 @@
 #include <errno.h>
 
 #include "kev/sys.h"
+#include "kev/wait.h"
+
+/* So late that only the setting of the clock is heard. */
+#define WALL_NEVER_NS (UINT64_C(1) << 62)
 
 static struct kev_note *
 note_of(struct kev_heap_node *node)
@@ -219,8 +223,9 @@ kev_walls_settle(struct kev_queue *queue)
 {
     for (int i = 0; i < KEV_WALLS; i++) {
         struct kev_wall *wall = &queue->walls[i];
-        uint64_t deadline_ns = wall->timers.count == 0
-            ? 0 : kev_heap_deadline(&wall->timers);
+        uint64_t deadline_ns = wall->timers.count != 0
+            ? kev_heap_deadline(&wall->timers)
+            : wall->watchers != 0 ? WALL_NEVER_NS : 0;
         if (wall->fd < 0 || deadline_ns == wall->armed_ns) {
             continue;
         }
@@ -239,10 +244,29 @@ kev_wall_heard(struct kev_queue *queue, enum kev_clock clock)
     struct kev_wall *wall = &queue->walls[clock - KEV_CLOCK_REALTIME];
     wall->armed_ns = 0;
     heap_fire(queue, &wall->timers, kev_sys_now(clock_id(clock)));
+    kev_wait_wall_heard(queue);
     kev_walls_settle(queue);
     if (wall->timers.count != 0 && wall->armed_ns == 0) {
         kev_origin_retell(queue, wall->fd);
     }
+}
+
+int
+kev_wall_watch(struct kev_queue *queue)
+{
+    int r = clock_open(queue, KEV_CLOCK_REALTIME);
+    if (r == 0) {
+        queue->walls[0].watchers++;
+        kev_walls_settle(queue);
+    }
+    return r;
+}
+
+void
+kev_wall_unwatch(struct kev_queue *queue)
+{
+    queue->walls[0].watchers--;
+    kev_walls_settle(queue);
 }
 
 const struct kev_source kev_source_timer = {

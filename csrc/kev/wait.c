@@ -20,7 +20,9 @@
 #include "kev/queue.h"
 #include "kev/sys.h"
 
-/* A wall clock may be set while we sleep: look at it at least so often. */
+/* CLOCK_BOOTTIME goes on while the machine is suspended, and sleeps do not;
+   nor can a queue out of descriptors hear that CLOCK_REALTIME was set.  Look
+   at the clock at least so often. */
 #define CLOCK_SLICE_NS KEV_NSEC_PER_SEC
 
 /* What one look without sleeping takes from beside a leader, who has the
@@ -43,6 +45,7 @@ struct kev_waiter {
     int fd;                   /* what a follower sleeps on, or -1 */
     bool ring;
     bool watches_seen;
+    bool watches_wall;        /* is told when CLOCK_REALTIME is set */
     bool in_line;
     bool done;                /* has all it waited for */
     bool dismissed;           /* READY(0) */
@@ -308,6 +311,16 @@ kev_wait_wake_all(struct kev_queue *queue)
     }
 }
 
+void
+kev_wait_wall_heard(struct kev_queue *queue)
+{
+    for (struct kev_waiter *w = queue->waiters; w != NULL; w = w->next) {
+        if (w->watches_wall) {
+            waiter_wake(queue, w);
+        }
+    }
+}
+
 bool
 kev_wait_uses_ring(const struct kev_queue *queue)
 {
@@ -426,6 +439,19 @@ waiter_dismissed(struct kev_queue *queue, struct kev_waiter *self)
     return self->dismissed;
 }
 
+/* How much of what is left may be slept through in one piece. */
+static uint64_t
+sleep_by_clock(struct kev_queue *queue, struct kev_waiter *self,
+               const struct deadline *deadline, uint64_t left_ns)
+{
+    if (deadline->clock == CLOCK_REALTIME
+        && left_ns != KEVENT_WAIT_FOREVER && !self->watches_wall) {
+        self->watches_wall = kev_wall_watch(queue) == 0;
+    }
+    return deadline->clock == CLOCK_MONOTONIC || self->watches_wall
+        || left_ns < CLOCK_SLICE_NS ? left_ns : CLOCK_SLICE_NS;
+}
+
 /* Until the waiter has what it wants or there is a reason to leave: 0, or
    -EINTR, -errno. */
 static int
@@ -465,9 +491,7 @@ waiter_run(struct kev_queue *queue, struct kev_waiter *self,
             continue;
         }
         looked = true;
-        if (deadline->clock != CLOCK_MONOTONIC && left_ns > CLOCK_SLICE_NS) {
-            left_ns = CLOCK_SLICE_NS;
-        }
+        left_ns = sleep_by_clock(queue, self, deadline, left_ns);
         kev_queue_settle_clock(queue);
         int r = queue->leader == NULL
             ? sleep_as_leader(queue, self, left_ns, sigmask)
@@ -489,6 +513,9 @@ waiter_end(struct kev_queue *queue, struct kev_waiter *self, int r)
     }
     line_leave(queue, self);
     if (!queue->dead) {
+        if (self->watches_wall) {
+            kev_wall_unwatch(queue);
+        }
         if (self->dismissed && self->done) {
             /* It came too late for us: somebody else returns instead. */
             kev_wait_wake_one(queue);

@@ -51,6 +51,10 @@ void kev_wait_wake_one(struct kev_queue *queue);
 /* The queue died: everybody returns. */
 void kev_wait_wake_all(struct kev_queue *queue);
 
+/* CLOCK_REALTIME was set, or a timer by it is due: who sleeps by it looks
+   again. */
+void kev_wait_wall_heard(struct kev_queue *queue);
+
 /* Does anybody wait for the ring to be filled? */
 bool kev_wait_uses_ring(const struct kev_queue *queue);
 

@@ -279,6 +279,36 @@ sleeper_join(struct sleeper *sleeper)
     return sleeper->result;
 }
 
+/* Who sleeps until a time of the wall clock, leader or not, looks at it again
+   when it is set, and sleeps on if it is not yet the time. */
+TEST(wait_threads_hear_that_the_clock_was_set)
+{
+    struct kev_queue *queue = open_shared();
+    struct sleeper sleepers[2] = {0};
+    struct kev_wall *wall = &queue->walls[KEV_CLOCK_REALTIME - 1];
+    CHECK_EQ(add(queue, uk_user(1, 0)), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        sleepers[i].timeout_ns = kev_sys_now(CLOCK_REALTIME) + 1000 * SEC;
+        sleepers[i].flags = KEVENT_FLAGS_ABSTIME | KEVENT_FLAGS_REALTIME;
+        sleeper_start(&sleepers[i], queue, 1, 4, i + 1);
+    }
+    for (unsigned turn = 0; turn < 10; turn++) {
+        kev_queue_lock(queue);
+        CHECK_EQ(wall->watchers, 2);
+        CHECK(wall->armed_ns > UINT64_C(1) << 61);
+        kev_wall_heard(queue, KEV_CLOCK_REALTIME);
+        CHECK(wall->armed_ns > UINT64_C(1) << 61);
+        kev_queue_unlock(queue);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_EQ(ready(queue, uk_user(1, 0)), 1);
+        CHECK_EQ(sleeper_join(&sleepers[i]), 1);
+    }
+    CHECK_EQ(wall->watchers, 0);
+    CHECK_EQ(wall->armed_ns, 0);
+    close_queue(queue);
+}
+
 /* Each event goes to the first who waits for it, and to nobody else. */
 TEST(wait_threads_get_events_in_the_order_of_the_line)
 {
