@@ -13,6 +13,7 @@
 
 #include "aio/callargs.h"
 #include "aio/compat.h"
+#include "aio/stream.h"
 #include "mod/errors.h"
 
 #define NS_PER_S 1000000000
@@ -499,7 +500,7 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
             Py_VISIT(row->reader);
             Py_VISIT(row->writer);
         }
-        else if (row->owner == FD_STREAM) {
+        else if (row->owner == FD_STREAM && row->stream->anchored) {
             Py_VISIT((PyObject *)row->stream);
         }
     }

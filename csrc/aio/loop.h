@@ -35,7 +35,7 @@ struct loop_fd {
             PyObject *reader;             // strong, a handle, or NULL
             PyObject *writer;             // strong, a handle, or NULL
         };
-        struct StreamObject *stream;      // strong
+        struct StreamObject *stream;      // strong while it is anchored
     };
 };
 
@@ -123,13 +123,18 @@ struct loop_fd *KevLoop_FdRow(LoopObject *self, int fd);
 int KevLoop_Dispatch(LoopObject *self, const struct ukevent *event);
 
 /*
- * Give fd to a stream (edge-triggered reading): the table keeps a strong
- * reference until KevLoop_StreamDetach.  0 or -1 with an exception.
+ * Give fd to a stream (edge-triggered reading), anchored: the table keeps a
+ * strong reference, until KevLoop_StreamDetach or while KevLoop_StreamAnchor
+ * says otherwise.  0 or -1 with an exception.
  */
 int KevLoop_StreamAttach(LoopObject *self, int fd,
                          struct StreamObject *stream);
 void KevLoop_StreamDetach(LoopObject *self, int fd,
                           struct StreamObject *stream);
+
+/* Whether the table's reference is strong: a transport that neither reads nor
+   writes lives, as asyncio's does, only as long as somebody else wants it. */
+void KevLoop_StreamAnchor(struct StreamObject *stream, int anchored);
 
 /* Also report when fd can be written to, or no longer. */
 int KevLoop_StreamWantWrite(LoopObject *self, int fd, int want);

@@ -434,12 +434,16 @@ KevLoop_StreamAttach(LoopObject *self, int fd, struct StreamObject *stream)
     }
     if (row->owner != FD_FREE) {
         /* What watched this number watched a file that is gone. */
-        PyObject *first = row->reader;
-        PyObject *second = row->owner == FD_CALLBACKS ? row->writer : NULL;
+        struct loop_fd old = *row;
         row->owner = FD_FREE;
         kevent_remove(self, fd);
-        Py_XDECREF(first);
-        Py_XDECREF(second);
+        if (old.owner == FD_STREAM) {
+            KevLoop_StreamAnchor(old.stream, 0);
+        }
+        else {
+            Py_XDECREF(old.reader);
+            Py_XDECREF(old.writer);
+        }
         row = KevLoop_FdRow(self, fd);  /* a destructor may have moved it */
         if (row == NULL) {
             return -1;
@@ -449,7 +453,8 @@ KevLoop_StreamAttach(LoopObject *self, int fd, struct StreamObject *stream)
         return -1;
     }
     row->owner = FD_STREAM;
-    row->stream = (struct StreamObject *)Py_NewRef((PyObject *)stream);
+    row->stream = stream;
+    KevLoop_StreamAnchor(stream, 1);
     return 0;
 }
 
@@ -461,7 +466,21 @@ KevLoop_StreamDetach(LoopObject *self, int fd, struct StreamObject *stream)
         row->owner = FD_FREE;
         row->stream = NULL;
         kevent_remove(self, fd);
-        Py_DECREF((PyObject *)stream);
+        KevLoop_StreamAnchor(stream, 0);
+    }
+}
+
+void
+KevLoop_StreamAnchor(struct StreamObject *stream, int anchored)
+{
+    if (stream->anchored != anchored) {
+        stream->anchored = (char)anchored;
+        if (anchored) {
+            Py_INCREF((PyObject *)stream);
+        }
+        else {
+            Py_DECREF((PyObject *)stream);
+        }
     }
 }
 
@@ -565,9 +584,9 @@ KevLoop_FdsClear(LoopObject *self)
             Py_XDECREF(writer);
         }
         else if (owner == FD_STREAM) {
-            PyObject *stream = (PyObject *)row->stream;
+            struct StreamObject *stream = row->stream;
             row->stream = NULL;
-            Py_DECREF(stream);
+            KevLoop_StreamAnchor(stream, 0);
         }
     }
 }

@@ -1,6 +1,7 @@
 /*
  * loop_task.c - create_task() and create_future(): one call each into
- * asyncio's C types, without a Python frame in between.
+ * asyncio's C types, without a Python frame in between.  The types are looked
+ * up where asyncio itself looks: programs put others there.
  */
 #include "aio/loop.h"
 
@@ -20,6 +21,37 @@ create_task_slow(LoopObject *self, PyObject *const *args, Py_ssize_t nargs,
     }
     return PyObject_Vectorcall(self->state->base_create_task, stack,
                                (size_t)nargs + 1, kwnames);
+}
+
+/* task_class(coro, loop=self, **kwargs), args being coro and the values. */
+static PyObject *
+make_task(LoopObject *self, PyObject *task_class, PyObject *const *args,
+          PyObject *kwnames, Py_ssize_t keywords)
+{
+    ModState *state = self->state;
+    PyObject *op = (PyObject *)self;
+    if (keywords == 0) {
+        PyObject *stack[3] = {NULL, args[0], op};
+        return PyObject_Vectorcall(task_class, stack + 1,
+                                   1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                   state->kwnames_loop);
+    }
+    PyObject *names = PyTuple_New(keywords + 1);
+    if (names == NULL) {
+        return NULL;
+    }
+    PyObject *stack[KEYWORDS_MAX + 2];
+    stack[0] = args[0];
+    for (Py_ssize_t i = 0; i < keywords; i++) {
+        PyTuple_SET_ITEM(names, i, Py_NewRef(PyTuple_GET_ITEM(kwnames, i)));
+        stack[i + 1] = args[i + 1];
+    }
+    PyTuple_SET_ITEM(names, keywords, Py_NewRef(state->str_loop));
+    stack[keywords + 1] = op;
+    PyObject *task = PyObject_Vectorcall(task_class, stack, 1,
+                                         names);
+    Py_DECREF(names);
+    return task;
 }
 
 /*
@@ -47,36 +79,29 @@ KevLoop_CreateTask(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     if (KevLoop_CheckOpen(self) < 0) {
         return NULL;
     }
-    if (keywords == 0) {
-        PyObject *stack[3] = {NULL, args[0], op};
-        return PyObject_Vectorcall(self->state->task_class, stack + 1,
-                                   1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
-                                   self->state->kwnames_loop);
-    }
-    PyObject *names = PyTuple_New(keywords + 1);
-    if (names == NULL) {
+    PyObject *task_class = PyObject_GetAttr(self->state->tasks_module,
+                                            self->state->str_task_class);
+    if (task_class == NULL) {
         return NULL;
     }
-    PyObject *stack[KEYWORDS_MAX + 2];
-    stack[0] = args[0];
-    for (Py_ssize_t i = 0; i < keywords; i++) {
-        PyTuple_SET_ITEM(names, i, Py_NewRef(PyTuple_GET_ITEM(kwnames, i)));
-        stack[i + 1] = args[i + 1];
-    }
-    PyTuple_SET_ITEM(names, keywords, Py_NewRef(self->state->str_loop));
-    stack[keywords + 1] = op;
-    PyObject *task = PyObject_Vectorcall(self->state->task_class, stack, 1,
-                                         names);
-    Py_DECREF(names);
+    PyObject *task = make_task(self, task_class, args, kwnames, keywords);
+    Py_DECREF(task_class);
     return task;
 }
 
 PyObject *
 KevLoop_CreateFuture(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    LoopObject *self = (LoopObject *)op;
+    ModState *state = ((LoopObject *)op)->state;
+    PyObject *future_class = PyObject_GetAttr(state->futures_module,
+                                              state->str_future_class);
+    if (future_class == NULL) {
+        return NULL;
+    }
     PyObject *stack[2] = {NULL, op};
-    return PyObject_Vectorcall(self->state->future_class, stack + 1,
-                               PY_VECTORCALL_ARGUMENTS_OFFSET,
-                               self->state->kwnames_loop);
+    PyObject *future = PyObject_Vectorcall(
+        future_class, stack + 1, PY_VECTORCALL_ARGUMENTS_OFFSET,
+        state->kwnames_loop);
+    Py_DECREF(future_class);
+    return future;
 }

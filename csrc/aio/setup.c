@@ -67,8 +67,8 @@ KevAio_Setup(PyObject *module, ModState *state)
         || look_up("asyncio.futures", "_set_result_unless_cancelled", 0,
                    &state->set_result_unless_cancelled) < 0
         || look_up("socket", "socket", 0, &state->socket_class) < 0
-        || look_up("asyncio.tasks", "Task", 0, &state->task_class) < 0
-        || look_up("asyncio.futures", "Future", 0, &state->future_class) < 0
+        || look_up("asyncio", "tasks", 0, &state->tasks_module) < 0
+        || look_up("asyncio", "futures", 0, &state->futures_module) < 0
         || look_up_method("asyncio.base_events", "BaseEventLoop",
                           "create_task", &state->base_create_task) < 0) {
         return -1;

@@ -13,7 +13,8 @@
     /* of Python's, looked up once */                                     \
     X(extract_stack) X(getframe) X(buffered_protocol)                     \
     X(thread_safe_handle) X(socket_class) X(set_result_unless_cancelled)  \
-    X(task_class) X(future_class) X(base_create_task) X(kwnames_loop)     \
+    X(tasks_module) X(futures_module) X(base_create_task)                 \
+    X(kwnames_loop) X(str_task_class) X(str_future_class)                 \
     X(context_alias) /* another object that says "context" */             \
     /* interned names */                                                  \
     X(str_context) X(str_run) X(str_underscore_run)                       \
@@ -56,6 +57,7 @@
     X(str_close, "close") X(str_done, "done")                             \
     X(str_set_result, "set_result") X(str_set_exception, "set_exception") \
     X(str_log, "_log") X(str_loop, "loop")                                \
+    X(str_task_class, "Task") X(str_future_class, "Future") \
     KEV_STREAMS_NAMES(X)
 
 struct HandleObject;

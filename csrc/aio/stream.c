@@ -71,6 +71,15 @@ KevStream_Detach(StreamObject *self)
     }
 }
 
+void
+KevStream_Anchor(StreamObject *self)
+{
+    if (self->attached) {
+        KevLoop_StreamAnchor(self, (!self->paused && !self->read_eof)
+                                       || self->wbuf.count > 0);
+    }
+}
+
 /* connection_lost(exc) in the next iteration. */
 static int
 schedule_lost(StreamObject *self, PyObject *exc)

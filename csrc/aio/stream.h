@@ -48,6 +48,7 @@ typedef struct StreamObject {
     uint32_t last_turn;         /* the loop's turn when it last wrote */
     short family;
     char attached;              /* the loop reports events */
+    char anchored;              /* and keeps it alive */
     char protocol_connected;
     char buffered;              /* protocol is a BufferedProtocol */
     char closing;
@@ -118,6 +119,9 @@ int KevStream_ConnectionLost(StreamObject *self, PyObject *exc);
    its object if there is one); the server forgets it; the protocol is set.
    0 or -1 with an exception. */
 void KevStream_Detach(StreamObject *self);
+
+/* Reading or writing has begun or ended: does the loop keep it alive? */
+void KevStream_Anchor(StreamObject *self);
 int KevStream_CloseSocket(StreamObject *self);
 int KevStream_DetachServer(StreamObject *self);
 int KevStream_SetProtocol(StreamObject *self, PyObject *protocol);

@@ -77,7 +77,11 @@ on_eof(StreamObject *self)
         return KevStream_Fatal(self, EOF_RECEIVED_FAILED);
     }
     self->read_eof = 1;
-    return keep_open ? 0 : KevStream_Close(self);
+    if (keep_open) {
+        KevStream_Anchor(self);
+        return 0;
+    }
+    return KevStream_Close(self);
 }
 
 /* 1: something was received and more may follow; 0: that was all; -1. */

@@ -131,6 +131,7 @@ stream_pause_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
         Py_RETURN_NONE;
     }
     self->paused = 1;
+    KevStream_Anchor(self);
     if (self->loop != NULL && self->loop->debug) {
         return PyObject_CallMethod(op, "_debug", "s", "pauses reading");
     }
@@ -145,6 +146,7 @@ stream_resume_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
         Py_RETURN_NONE;
     }
     self->paused = 0;
+    KevStream_Anchor(self);
     if (self->loop == NULL || KevStream_ResumeReading(self) < 0) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
@@ -296,6 +298,7 @@ stream_reclaim_fd(PyObject *op, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     self->want_write = self->wbuf.count > 0;
+    KevStream_Anchor(self);
     Py_RETURN_NONE;
 }
 

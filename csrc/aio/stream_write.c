@@ -67,7 +67,11 @@ maybe_resume_protocol(StreamObject *self)
 static int
 want_write(StreamObject *self)
 {
-    if (self->want_write || !self->attached) {
+    if (!self->attached) {
+        return 0;
+    }
+    KevLoop_StreamAnchor(self, 1);
+    if (self->want_write) {
         return 0;
     }
     if (KevLoop_StreamWantWrite(self->loop, self->fd, 1) < 0) {
@@ -168,6 +172,7 @@ write_done(StreamObject *self)
     else if (self->write_eof) {
         (void)shutdown(self->fd, SHUT_WR);
     }
+    KevStream_Anchor(self);
     return 0;
 }
 
