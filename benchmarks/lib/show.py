@@ -1,11 +1,13 @@
 """What a person sees: a line that moves while it runs, and a table after it."""
 from __future__ import annotations
 
-import shutil
 import sys
-import time
 from collections.abc import Sequence
 from typing import TextIO
+
+from tqdm import tqdm
+
+BAR = "{bar:24} {n_fmt}/{total_fmt} {remaining} left{postfix}"
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -31,31 +33,26 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str] | None],
 
 
 class Progress:
-    """A context: one line on stderr that says how far a run is.
+    """A context: tqdm's bar on stderr says how far a run is.
 
     Where stderr is no terminal, one line for each round instead.
     """
 
-    BAR = 24
-
     def __init__(self, total: int, stream: TextIO = sys.stderr) -> None:
-        self.total = max(total, 1)
-        self.done = 0
         self.stream = stream
         self.is_live = stream.isatty()
-        self._begin = time.monotonic()
+        self._bar = tqdm(total=max(total, 1), file=stream, disable=not self.is_live,
+                         leave=False, dynamic_ncols=True, bar_format=BAR)
         self._title = ""
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self.is_live:
-            self.stream.write("\r\033[K")
-            self.stream.flush()
+        self._bar.close()
 
     def title(self, text: str) -> None:
-        """Say what comes next: in the line, or as a line where it changed."""
+        """Say what comes next: in the bar, or as a line where it changed."""
         if not self.is_live and text != self._title:
             self.stream.write(f"{text}\n")
             self.stream.flush()
@@ -63,17 +60,8 @@ class Progress:
 
     def show(self, text: str) -> None:
         """Say what runs now."""
-        if not self.is_live:
-            return
-        filled = self.BAR * self.done // self.total
-        spent = time.monotonic() - self._begin
-        left = f"{spent / self.done * (self.total - self.done):3.0f} s left" if self.done else ""
-        line = (f"[{'=' * filled}{' ' * (self.BAR - filled)}] "
-                f"{self.done}/{self.total} {left}  {self._title}: {text}")
-        width = shutil.get_terminal_size().columns - 1
-        self.stream.write(f"\r\033[K{line[:width]}")
-        self.stream.flush()
+        self._bar.set_postfix_str(f"{self._title}: {text}")
 
     def step(self, count: int = 1) -> None:
         """So many parts are done."""
-        self.done += count
+        self._bar.update(count)
