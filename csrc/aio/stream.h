@@ -60,7 +60,7 @@ typedef struct StreamObject {
     char queued_again;          /* in the loop's list of those with more */
     char want_write;            /* the loop reports when it can be sent */
     char gathers;               /* its callbacks write more than once */
-    char held_once;             /* what is held is one write so far */
+    char wrote_more;            /* the last one that wrote did so */
     char held;                  /* wbuf goes out when the callback returns */
     char protocol_paused;
     char extra_filled;          /* extra holds all there is to know */

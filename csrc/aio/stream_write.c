@@ -291,7 +291,7 @@ KevStream_AfterCallback(LoopObject *loop, int r)
     PyObject *raised = r < 0 ? KevErr_GetRaised() : NULL;
     while (KevReady_Len(loop->held) > 0) {
         StreamObject *stream = (StreamObject *)KevReady_Pop(loop->held);
-        if (stream->held && stream->held_once) {
+        if (!stream->wrote_more) {
             stream->gathers = 0;
         }
         if (KevStream_SendHeld(stream) < 0) {
@@ -317,9 +317,8 @@ may_hold(StreamObject *self, size_t size)
     if (!loop->dispatching || size > HELD_MAX || size > self->high_water) {
         return 0;
     }
-    if (self->last_turn == loop->turn) {
-        self->gathers = 1;  /* the second in one callback */
-    }
+    self->wrote_more = self->last_turn == loop->turn;
+    self->gathers |= self->wrote_more;
     self->last_turn = loop->turn;
     return self->gathers && self->wbuf.count == 0;
 }
@@ -328,7 +327,7 @@ may_hold(StreamObject *self, size_t size)
 static int
 hold(StreamObject *self, PyObject *data, const char *start, size_t size)
 {
-    self->held_once = !self->held;
+    self->wrote_more |= self->held;
     self->held = 1;
     if (keep_rest(self, data, start, size, 0) < 0) {
         return -1;

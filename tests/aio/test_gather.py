@@ -5,6 +5,7 @@ return.  Each test first makes the transport learn that, then looks.
 """
 import asyncio
 import socket
+import struct
 
 import pytest
 
@@ -21,6 +22,7 @@ class Pair:
         self.raw = socket.create_connection(listener.getsockname())
         ours, _ = listener.accept()
         listener.close()
+        ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.raw.settimeout(10)
         loop = asyncio.get_running_loop()
         self.transport, self.protocol = await loop.create_connection(
@@ -50,6 +52,44 @@ class Pair:
                 break
             data += part
         return data
+
+
+def segments(transport):
+    """How many segments with data a TCP transport has sent (tcpi_data_segs_out)."""
+    info = transport.get_extra_info("socket").getsockopt(
+        socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+    return struct.unpack_from("=I", info, 156)[0]
+
+
+async def test_two_writes_leave_in_one_segment(loop_name):
+    """Head and body of a response, again and again, are one segment each time;
+    on asyncio's loop two."""
+    async with Pair() as pair:
+        def body():
+            pair.transport.write(b"head")
+            pair.transport.write(b"body")
+        await pair.in_callback(body)
+        before = segments(pair.transport)
+        for _ in range(10):
+            await pair.in_callback(body)
+        assert segments(pair.transport) - before == (10 if loop_name == "kevent" else 20)
+        assert pair.exactly(88) == b"headbody" * 11
+
+
+async def test_learning_takes_one_callback(loop_name):
+    """A transport that wrote once at a time until now sends together from the
+    second callback on that writes twice."""
+    async with Pair() as pair:
+        for _ in range(3):
+            await pair.in_callback(lambda: pair.transport.write(b"once"))
+        def body():
+            pair.transport.write(b"head")
+            pair.transport.write(b"body")
+        await pair.in_callback(body)
+        before = segments(pair.transport)
+        await pair.in_callback(body)
+        assert segments(pair.transport) - before == (1 if loop_name == "kevent" else 2)
+        assert pair.exactly(28) == b"once" * 3 + b"headbody" * 2
 
 
 async def test_order_and_whole():
