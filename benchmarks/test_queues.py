@@ -109,6 +109,8 @@ KINDS = {
     "kevent-ring": Ring,
 }
 
+SELECTORS = ("EpollSelector", "KeventSelector")
+
 
 @pytest.fixture
 def eventfds():
@@ -147,6 +149,55 @@ def test_ready(benchmark, kind, ready, eventfds):
     found = benchmark.pedantic(kind.harvest, (ready,), rounds=30, warmup_rounds=3,
                                iterations=max(300 // ready, 1))
     assert len(found) >= ready
+
+
+@pytest.mark.parametrize("ready", READY)
+@pytest.mark.parametrize("kind", SELECTORS, indirect=True)
+def test_select(benchmark, kind, ready, eventfds):
+    """select() alone, without a look at what it returned."""
+    for fd in eventfds:
+        kind.add(fd)
+    for fd in random.Random(1).sample(eventfds, ready):
+        os.eventfd_write(fd, 1)
+    benchmark.group = f"select: {ready:,} of {WATCHED:,}"
+    found = benchmark.pedantic(kind.selector.select, (0,), rounds=30, warmup_rounds=3,
+                               iterations=max(300 // ready, 1))
+    assert len(found) == ready
+
+
+@pytest.mark.parametrize("kind", SELECTORS, indirect=True)
+def test_register_unregister(benchmark, kind, eventfds):
+    """A thousand of 10,000 go and come.  Two system calls a descriptor are the floor."""
+    movers = eventfds[:1000]
+    for fd in eventfds:
+        kind.add(fd)
+    add, remove = kind.selector.register, kind.selector.unregister
+
+    def change():
+        for fd in movers:
+            remove(fd)
+        for fd in movers:
+            add(fd, selectors.EVENT_READ)
+
+    benchmark.group = f"register, unregister (x {len(movers):,})"
+    benchmark.pedantic(change, rounds=20, warmup_rounds=2)
+
+
+@pytest.mark.parametrize("kind", SELECTORS, indirect=True)
+def test_modify_data(benchmark, kind, eventfds):
+    """Other data for the same events, as asyncio's add_reader asks: no system call."""
+    movers = eventfds[:1000]
+    for fd in eventfds:
+        kind.add(fd)
+    modify = kind.selector.modify
+
+    def change():
+        for fd in movers:
+            modify(fd, selectors.EVENT_READ, fd)
+            modify(fd, selectors.EVENT_READ)
+
+    benchmark.group = f"modify data twice (x {len(movers):,})"
+    benchmark.pedantic(change, rounds=20, warmup_rounds=2)
 
 
 def test_register_modify_unregister(benchmark, kind, eventfds):

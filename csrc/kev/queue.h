@@ -22,9 +22,6 @@
 #include "kev/sys.h"
 #include "kev/wait.h"
 
-/* As many events as one harvest takes: a fair share for what comes after. */
-#define KEV_HARVEST_MAX 512
-
 struct kev_waiter;
 
 /* The clocks that timers run by.  The first bounds the sleep; the others have

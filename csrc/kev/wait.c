@@ -25,10 +25,6 @@
    at the clock at least so often. */
 #define CLOCK_SLICE_NS KEV_NSEC_PER_SEC
 
-/* What one look without sleeping takes from beside a leader, who has the
-   queue's array. */
-#define GLANCE_EVENTS 64
-
 struct deadline {
     uint64_t at_ns;       /* KEVENT_WAIT_FOREVER: none; 0: do not sleep */
     clockid_t clock;
@@ -357,12 +353,12 @@ sleep_as_leader(struct kev_queue *queue, struct kev_waiter *self,
 static int
 glance(struct kev_queue *queue)
 {
-    struct epoll_event beside[GLANCE_EVENTS];
+    struct epoll_event beside[KEV_GLANCE_MAX];
     bool alone = queue->leader == NULL;
     struct epoll_event *events = alone ? queue->events : beside;
     bool coarse = alone && queue->coarse;
     int count = kev_sys_epoll_wait(queue->epfd, events,
-                                   alone ? KEV_HARVEST_MAX : GLANCE_EVENTS,
+                                   alone ? KEV_HARVEST_MAX : KEV_GLANCE_MAX,
                                    0, NULL, &coarse);
     if (count <= 0) {
         return count;

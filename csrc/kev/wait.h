@@ -14,6 +14,12 @@
 
 struct kev_queue;
 
+/* As many events as one harvest takes: a fair share for what comes after.
+   And what a look without sleeping takes from beside a leader, who has the
+   queue's array. */
+#define KEV_HARVEST_MAX 512
+#define KEV_GLANCE_MAX  64
+
 /*
  * kevent_get_events() and kevent_wait() that answer -EINTR when a signal
  * ended the sleep.  Nothing was taken then, so the call may be repeated (with

@@ -292,17 +292,27 @@ mask_of(PyObject *events, int may_be_empty)
     return (int)mask;
 }
 
+/* SelectorKey(fileobj, fd, events, data), made as tuple.__new__ does: a format
+   string that is read for each register() would cost more than all of it. */
 static PyObject *
 key_new(ModState *state, PyObject *fileobj, int fd, PyObject *events,
         PyObject *data)
 {
-    PyObject *fields = Py_BuildValue("((OiOO))", fileobj, fd, events, data);
-    if (fields == NULL) {
+    PyObject *number = PyLong_CheckExact(fileobj)
+        ? Py_NewRef(fileobj) : PyLong_FromLong(fd);
+    if (number == NULL) {
         return NULL;
     }
-    PyObject *key = PyTuple_Type.tp_new(
-        (PyTypeObject *)state->selector_key, fields, NULL);
-    Py_DECREF(fields);
+    PyObject *key = NULL;
+    PyObject *fields = PyTuple_Pack(4, fileobj, number, events, data);
+    PyObject *args = fields == NULL ? NULL : PyTuple_Pack(1, fields);
+    if (args != NULL) {
+        key = PyTuple_Type.tp_new((PyTypeObject *)state->selector_key, args,
+                                  NULL);
+        Py_DECREF(args);
+    }
+    Py_XDECREF(fields);
+    Py_DECREF(number);
     return key;
 }
 

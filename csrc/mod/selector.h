@@ -22,6 +22,7 @@ typedef struct {
     struct ukevent *records;      /* what select() fetches to, kept */
     unsigned records_size;
     int records_busy;             /* a select() in another thread has them */
+    int selecting;                /* threads in select() */
     uint32_t round;               /* counts the calls of select() */
     PyObject *map;                /* strong; what get_map() returns */
 } SelectorObject;

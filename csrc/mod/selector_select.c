@@ -12,9 +12,6 @@
 #include "kev/wait.h"
 #include "mod/calls.h"
 
-/* No harvest of the core that brings fewer events was cut short. */
-#define HARVEST_FULL 64
-
 /* A timeout so long needs no exact arithmetic: 292 years. */
 #define TIMEOUT_NS_MAX ((double)INT64_MAX)
 
@@ -93,8 +90,10 @@ fetch_all(SelectorObject *self, struct face_queue *queue,
           struct kev_wait *wait, struct ukevent *records)
 {
     int total = 0;
+    /* A harvest of the core that brings fewer was not cut short. */
+    int full = self->selecting > 1 ? KEV_GLANCE_MAX : KEV_HARVEST_MAX;
     int fetched = KevCall_Fetch(queue, "select", wait, records);
-    if (fetched < HARVEST_FULL) {
+    if (fetched < full) {
         return fetched;
     }
     uint32_t round = ++self->round;
@@ -192,7 +191,9 @@ KevSelector_SelectLocked(SelectorObject *self, PyObject *timeout)
     wait.max = self->watches.count > 0 ? (unsigned)self->watches.count : 1;
     struct ukevent *records = records_borrow(self, wait.max);
     if (records != NULL) {
+        self->selecting++;
         int r = fetch_all(self, queue, &wait, records);
+        self->selecting--;
         if (r >= 0) {
             list = ready_list(self, records, r);
         }
