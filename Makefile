@@ -197,7 +197,7 @@ bench-quick: $(VENV)/built $(VENV)/bench-extras ## a few rows on asyncio, uvloop
 	    $(PY) -m benchmarks report build/report/results.json; exit $$s
 
 instructions: $(VENV)/built $(VENV)/extras ## callgrind: fails when kevent needs 3 % more than recorded
-	$(PY) -m benchmarks.instructions --loops kevent,uvloop --requests 1000 --check
+	$(PY) -m benchmarks.instructions --loops kevent,uvloop --requests 1000 --streams --check
 
 bench-echo: $(VENV)/built $(VENV)/extras ## server CPU of an echo request; fails if above uvloop's
 	$(PY) -m benchmarks.echo --check

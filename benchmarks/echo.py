@@ -11,7 +11,7 @@ from .lib import cells, machine, main, show
 from .lib.load import Load, LoadError
 from .lib.loops import Lineup
 from .lib.process import Server, ServerError
-from .servers.echo import APIS
+from .servers.echo import APIS, READS
 
 C_EPOLL = "c-epoll"
 
@@ -53,26 +53,39 @@ def table(found: cells.Cells, row: str, names: list[str]) -> str:
 
 def title(options) -> str:
     """The row's name."""
-    parts = [f"echo {options.api}", f"{options.size:,} B", f"{options.connections} connections"]
+    read = f" {options.read}" if options.read != "read" else ""
+    parts = [f"echo {options.api}{read}", f"{options.size:,} B", f"{options.connections} connections"]
     parts += [f"{options.depth} deep"] if options.depth != 1 else []
     parts += ["Unix socket"] if options.unix else []
     return ", ".join(parts)
 
 
+def server_options(options) -> tuple[str, ...]:
+    """What a server in Python is started with."""
+    return ("--api", options.api, "--read", options.read, "--size", str(options.size))
+
+
 def add_options(parser) -> None:
     """The options that describe one echo workload."""
     parser.add_argument("--api", choices=APIS, default="protocol")
+    parser.add_argument("--read", choices=READS, default="read",
+                        help="how streams read; with readline the messages are lines")
     parser.add_argument("--size", type=main.positive, default=1024, metavar="BYTES")
     parser.add_argument("--connections", type=main.positive, default=10)
     parser.add_argument("--unix", action="store_true", help="over a Unix socket")
+
+
+def add_depth(parser) -> None:
+    """The option for pipelined requests."""
+    parser.add_argument("--depth", "--pipeline", type=main.positive, default=1,
+                        help="requests under way on each connection")
 
 
 def run() -> int:
     """Measure, print the table, return the exit status."""
     parser = main.parser("echo", __doc__.splitlines()[0], rounds=5, seconds=1.0)
     add_options(parser)
-    parser.add_argument("--depth", "--pipeline", type=main.positive, default=1,
-                        help="requests under way on each connection")
+    add_depth(parser)
     parser.add_argument("--edge", action="store_true", help="the C server edge-triggered")
     parser.add_argument("--check", action="store_true",
                         help="fail unless kevent needs less CPU per request than uvloop")
@@ -84,7 +97,7 @@ def run() -> int:
     names = [C_EPOLL, *loops]
     row = title(options)
     load = Load(connections=options.connections, size=options.size, depth=options.depth,
-                duration=options.seconds)
+                lines=options.read == "readline", duration=options.seconds)
     with tempfile.TemporaryDirectory(prefix="kevent-echo-") as folder, \
             machine.awake() as trouble:
         path = f"{folder}/socket" if options.unix else None
@@ -93,7 +106,7 @@ def run() -> int:
             if name == C_EPOLL:
                 edge = ("--edge",) if options.edge else ()
                 return Server.c_epoll(*edge, cpu=places.server, unix=path)
-            return Server.python(loops[name], "echo", "--api", options.api,
+            return Server.python(loops[name], "echo", *server_options(options),
                                  cpu=places.server, unix=path)
 
         print(main.heading(places, lineup, trouble))

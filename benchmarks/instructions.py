@@ -26,11 +26,21 @@ from .lib.load import Load, LoadError
 from .lib.loops import Lineup, Loop
 from .lib.native import HERE
 from .lib.process import Server, ServerError
-from .echo import C_EPOLL, add_options
+from .echo import C_EPOLL, add_depth, add_options, server_options, title
 
 START_SECONDS = 120.0
 BASELINE = HERE / "instructions.json"
 TOLERANCE = 0.03
+# What --streams counts as well.
+STREAMS = [
+    {"api": "streams", "read": "read", "size": 1024, "depth": 1},
+    {"api": "streams", "read": "readline", "size": 1024, "depth": 1},
+    *({"api": "kstreams", **how} for how in (
+        {"read": "read", "size": 1024, "depth": 1},
+        {"read": "readline", "size": 1024, "depth": 1},
+        {"read": "readline", "size": 1024, "depth": 16},
+        {"read": "readexactly", "size": 102_400, "depth": 1})),
+]
 # Otherwise dicts and the order of imports differ between the runs.
 SAME = {"PYTHONHASHSEED": "0"}
 
@@ -125,21 +135,28 @@ def count_all(options, running: dict[str, Loop], folder: Path,
               failures: list[str]) -> dict[str, dict[str, float]]:
     """name -> what -> instructions; what did not work is put into failures."""
     places = machine.places()
-    load = Load(connections=options.connections, size=options.size, timeout=60.0)
     common = {"cpu": places.server, "timeout": START_SECONDS, "env": SAME,
               "unix": str(folder / "socket") if options.unix else None}
-    echo = f"echo {options.api}, {options.size} B, {options.connections} connections" + (
-        ", Unix socket" if options.unix else "")
+    kinds = [options]
+    if options.streams:
+        kinds += [argparse.Namespace(**{**vars(options), **changed}) for changed in STREAMS]
     found: dict[str, dict[str, float]] = {}
     for name in (C_EPOLL, *running):
-        def start(prefix, name=name):
-            if name == C_EPOLL:
-                return Server.c_epoll(prefix=prefix, **common)
-            return Server.python(running[name], "echo", "--api", options.api,
-                                 prefix=prefix, **common)
+        values = found.setdefault(name, {})
         try:
-            values = found.setdefault(name, {})
-            values[echo] = per_request(start, load, options.requests, places, folder)
+            for kind in kinds:
+                if name != C_EPOLL:
+                    def start(prefix, name=name, kind=kind):
+                        return Server.python(running[name], "echo", *server_options(kind),
+                                             prefix=prefix, **common)
+                elif kind is options:
+                    def start(prefix):
+                        return Server.c_epoll(prefix=prefix, **common)
+                else:
+                    continue
+                load = Load(connections=kind.connections, size=kind.size, depth=kind.depth,
+                            lines=kind.read == "readline", timeout=60.0)
+                values[title(kind)] = per_request(start, load, options.requests, places, folder)
             if name != C_EPOLL:
                 values["callback"] = per_callback(running[name], 5 * options.requests, folder)
         except (ServerError, LoadError, subprocess.TimeoutExpired) as error:
@@ -157,7 +174,10 @@ def run() -> int:
     parser.add_argument("--check", action="store_true",
                         help="fail when kevent needs over 3 %% more than is recorded")
     parser.add_argument("--record", action="store_true", help="keep the counts for --check")
+    parser.add_argument("--streams", action="store_true",
+                        help="count asyncio's streams and kevent.streams as well")
     add_options(parser)
+    add_depth(parser)
     options = parser.parse_args()
     if shutil.which("valgrind") is None:
         print("valgrind is not installed (Debian, Ubuntu: apt-get install valgrind)")

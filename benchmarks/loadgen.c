@@ -37,6 +37,7 @@ static const char usage_text[] =
     "  --connections N      clients, each a closed loop (1)\n"
     "  --size BYTES         of an echo message (1024)\n"
     "  --udp                echo: each message is a datagram\n"
+    "  --lines              echo: each message ends with the only newline in it\n"
     "  --depth N            echo requests under way on a connection (1)\n"
     "  --route SPEC         http: METHOD PATH [name=N] [status=N]\n"
     "                       [body=BYTES] [expect=FILE] [chunked=1], or\n"
@@ -171,6 +172,13 @@ load_prepare(struct load *load)
     for (size_t i = 0; i < pool_bytes; i += 8) {
         uint64_t word = load_mix(load, 0xffffffu, i);
         memcpy(load->pool + i, &word, sizeof(word));
+    }
+    if (options->is_lines) {
+        char *place = load->pool;
+        char *end = load->pool + pool_bytes;
+        while ((place = memchr(place, '\n', (size_t)(end - place))) != NULL) {
+            *place = '\v';
+        }
     }
     for (unsigned i = 0; i < options->connections; i++) {
         load->clients[i].index = i;
@@ -322,7 +330,7 @@ enum option_key {
     KEY_MODE, KEY_HOST, KEY_PORT, KEY_UNIX, KEY_CONNECTIONS, KEY_SIZE,
     KEY_DEPTH, KEY_ROUTE, KEY_DURATION, KEY_REQUESTS, KEY_WARMUP,
     KEY_WARMUP_REQUESTS, KEY_PID, KEY_BUSY, KEY_CPU, KEY_HOLD, KEY_TIMEOUT,
-    KEY_SEED, KEY_UDP, KEY_COUNT,
+    KEY_SEED, KEY_UDP, KEY_LINES, KEY_COUNT,
 };
 
 static const struct option option_table[KEY_COUNT + 1] = {
@@ -345,6 +353,7 @@ static const struct option option_table[KEY_COUNT + 1] = {
     [KEY_TIMEOUT] = {"timeout", required_argument, NULL, 0},
     [KEY_SEED] = {"seed", required_argument, NULL, 0},
     [KEY_UDP] = {"udp", no_argument, NULL, 0},
+    [KEY_LINES] = {"lines", no_argument, NULL, 0},
 };
 
 static void
@@ -376,6 +385,9 @@ options_set_text(struct options *options, enum option_key key,
         break;
     case KEY_UDP:
         options->is_udp = true;
+        break;
+    case KEY_LINES:
+        options->is_lines = true;
         break;
     case KEY_DURATION:
         options->duration_ns = parse_seconds(text, "duration");
@@ -449,6 +461,7 @@ options_parse(struct options *options, int argc, char **argv)
         || options->depth > 100000 || options->size_bytes == 0
         || options->size_bytes > (1u << 30)
         || (options->is_udp && (options->size_bytes > 65507
+                                || options->is_lines
                                 || options->unix_path != NULL))
         || (options->unix_path == NULL
             && (options->port == 0 || options->port > 65535))) {

@@ -15,7 +15,7 @@ from .lib.load import HeldLoad, Load
 from .lib.loops import Loop
 from .lib.process import Server
 from .lib.strace import Strace, StraceError
-from .echo import add_options
+from .echo import add_options, server_options
 
 KINDS = {
     "receive": ("recvfrom", "recvmsg", "read", "readv"),
@@ -44,11 +44,12 @@ def judge(trace: Strace, requests: int) -> list[str]:
 def measure(loop: Loop, options) -> Strace:
     """Trace the requests.  Raises StraceError, ServerError, LoadError."""
     places = machine.places()
-    load = Load(connections=options.connections, size=options.size).exactly(
+    load = Load(connections=options.connections, size=options.size,
+                lines=options.read == "readline").exactly(
         options.requests, max(20 * options.connections, 500))
     with tempfile.TemporaryDirectory(prefix="kevent-syscalls-") as folder:
         path = f"{folder}/socket" if options.unix else None
-        with Server.python(loop, "echo", "--api", options.api, cpu=places.server,
+        with Server.python(loop, "echo", *server_options(options), cpu=places.server,
                            unix=path) as server, \
                 HeldLoad(load, server, places) as held:
             held.wait("warm")

@@ -35,6 +35,7 @@ class Load:
     timeout: float = 10.0
     seed: int = 1
     udp: bool = False
+    lines: bool = False
 
     def command(self, server: Server, places: Places) -> list[str]:
         """The command line for a server that listens."""
@@ -43,6 +44,7 @@ class Load:
                    "--timeout", str(self.timeout), "--seed", str(self.seed)]
         command += ["--unix", server.unix] if server.unix else ["--port", str(server.port)]
         command += ["--udp"] if self.udp else []
+        command += ["--lines"] if self.lines else []
         if self.mode in ("echo", "churn"):
             command += ["--size", str(self.size), "--depth", str(self.depth)]
         for route in self.routes:

@@ -154,9 +154,20 @@ CPU = "us of server CPU"
 
 def _echo(name: str, title: str, *, api: str = "protocol", **rest) -> ServerRow:
     load = Load(timeout=4.0, **{key: rest.pop(key) for key in (
-        "connections", "size", "depth", "mode", "udp", "warmup") if key in rest})
+        "connections", "size", "depth", "mode", "udp", "lines", "warmup") if key in rest})
     return ServerRow(name, rest.pop("group", "echo"), title, CPU, options=("--api", api),
                      load=load, **rest)
+
+
+def _streams(name: str, title: str, read: str, **load) -> list[ServerRow]:
+    """Two rows: asyncio's streams on every loop, and kevent with kevent.streams."""
+    how = ("--read", read, "--size", str(load.get("size", 1024)))
+    load = Load(timeout=4.0, lines=read == "readline", **load)
+    standard = ServerRow(f"streams{name}", "echo", f"asyncio's streams, {title}", CPU,
+                         options=("--api", "streams", *how), load=load)
+    return [standard, replace(standard, name=f"kstreams{name}",
+                              title=f"{standard.title}; kevent with kevent.streams",
+                              our_options=("--api", "kstreams", *how))]
 
 
 SCALE = (1, 10, 100, 1_000, 10_000)
@@ -167,9 +178,10 @@ ROWS: dict[str, Row] = {row.name: row for row in [
     _echo("echo_100k", "Protocol, 100 KiB, 10 connections", size=102_400),
     _echo("echo_deep", "Protocol, 1 KiB, 16 under way on each of 10", depth=16),
     _echo("buffered", "BufferedProtocol, 1 KiB, 10 connections", api="buffered"),
-    _echo("streams", "asyncio's streams, 1 KiB, 10 connections", api="streams"),
-    _echo("kstreams", "the same; kevent with kevent.streams", api="streams",
-          our_options=("--api", "kstreams")),
+    *_streams("", "read(n), 1 KiB, 10 connections", "read"),
+    *_streams("_line", "readline(), 1 KiB, 10 connections", "readline"),
+    *_streams("_deep", "readline(), 1 KiB, 16 under way on each of 10", "readline", depth=16),
+    *_streams("_100k", "readexactly(), 100 KiB, 10 connections", "readexactly", size=102_400),
     _echo("sock", "sock_recv and sock_sendall, 1 KiB, 10 connections", api="sock"),
     _echo("unix", "Protocol over a Unix socket, 1 KiB, 10 connections", is_unix=True),
     _echo("udp", "UDP, 1 KiB, 10 clients", api="udp", udp=True, c_options=("--udp",)),

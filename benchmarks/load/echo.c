@@ -1,5 +1,8 @@
 /*
  * echo.c - raw echo: messages of one size, each expected back as it was sent.
+ *
+ * A line is a payload without newlines and one newline behind it, sent from
+ * two places.
  */
 #include "load.h"
 
@@ -39,6 +42,30 @@ echo_open(struct load *load, struct client *client)
     return 0;
 }
 
+static const char line_end[] = "\n";
+
+/* Of a message, how many bytes are payload. */
+static size_t
+echo_payload_bytes(const struct options *options)
+{
+    return options->size_bytes - (options->is_lines ? 1 : 0);
+}
+
+static void
+echo_push(struct load *load, struct client *client, uint64_t message)
+{
+    struct connection *connection = client->connections[0];
+    size_t count = echo_payload_bytes(&load->options);
+
+    if (count != 0) {
+        connection_push(connection,
+                        load_payload(load, client->index, message), count);
+    }
+    if (load->options.is_lines) {
+        connection_push(connection, line_end, 1);
+    }
+}
+
 static void
 echo_fill(struct load *load, struct client *client)
 {
@@ -48,14 +75,30 @@ echo_fill(struct load *load, struct client *client)
 
     while (connection->fd >= 0
            && state->sent - state->received < options->depth
-           && connection->out_count < LOAD_OUT_MAX
+           && connection->out_count + 1 < LOAD_OUT_MAX
            && load_take(load, connection)) {
-        connection_push(connection,
-                        load_payload(load, client->index, state->sent),
-                        options->size_bytes);
+        echo_push(load, client, state->sent);
         state->started_ns[state->sent % options->depth] = load_clock_ns();
         state->sent++;
     }
+}
+
+/* Compares a part of a message that begins at offset. */
+static bool
+echo_is_right(struct load *load, unsigned client, uint64_t message,
+              size_t offset, const char *bytes, size_t count)
+{
+    size_t payload = echo_payload_bytes(&load->options);
+    size_t part = offset + count <= payload ? count : payload - offset;
+    size_t wrong = load_compare(
+        load, bytes, load_payload(load, client, message) + offset, part,
+        "echo", client, message, offset);
+
+    if (part != count) {
+        wrong += load_compare(load, bytes + part, line_end, 1, "end of line",
+                              client, message, payload);
+    }
+    return wrong == 0;
 }
 
 static int
@@ -75,10 +118,8 @@ echo_receive(struct load *load, struct connection *connection,
         }
         size_t left = options->size_bytes - state->received_bytes;
         size_t part = count < left ? count : left;
-        const char *expected = load_payload(load, client, state->received);
-        if (load_compare(load, bytes, expected + state->received_bytes, part,
-                         "echo", client, state->received,
-                         state->received_bytes) != 0) {
+        if (!echo_is_right(load, client, state->received,
+                           state->received_bytes, bytes, part)) {
             state->is_wrong = true;
         }
         bytes += part;

@@ -101,6 +101,8 @@ struct options {
     bool is_busy;
     bool is_held;
     bool is_udp;                        /* echo: a message is a datagram */
+    bool is_lines;                      /* echo: its last byte is a newline,
+                                           and no other */
     uint64_t seed;
     const char *route_specs[LOAD_ROUTES_MAX];
     unsigned routes_count;

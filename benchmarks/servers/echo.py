@@ -1,7 +1,8 @@
 """An echo server through each of asyncio's doors.
 
 protocol, buffered, streams and sock over TCP or a Unix socket, protocol over
-TLS, and udp; kstreams are the streams of kevent.streams.
+TLS, and udp; kstreams are the streams of kevent.streams.  Streams read by
+read(n), readline() or readexactly(size).
 """
 from __future__ import annotations
 
@@ -54,16 +55,43 @@ class DatagramEcho(asyncio.DatagramProtocol):
         self.transport.sendto(data, addr)
 
 
-async def stream_echo(reader, writer):
-    """A connection of asyncio.start_server."""
-    try:
-        while data := await reader.read(BUFFER_BYTES):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
+async def echo_read(reader, writer, size):
+    """Whatever has come."""
+    while data := await reader.read(BUFFER_BYTES):
+        writer.write(data)
+        await writer.drain()
+
+
+async def echo_lines(reader, writer, size):
+    """Line by line."""
+    while line := await reader.readline():
+        writer.write(line)
+        await writer.drain()
+
+
+async def echo_exactly(reader, writer, size):
+    """Message by message, each of so many bytes."""
+    while True:
+        writer.write(await reader.readexactly(size))
+        await writer.drain()
+
+
+READS = {"read": echo_read, "readline": echo_lines, "readexactly": echo_exactly}
+
+
+def stream_echo(read: str, size: int):
+    """What asyncio.start_server calls for each connection."""
+    work = READS[read]
+
+    async def connected(reader, writer):
+        try:
+            await work(reader, writer, size)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    return connected
 
 
 async def sock_echo(loop, sock):
@@ -112,8 +140,12 @@ async def serve_datagrams() -> None:
     await loop.create_future()
 
 
-async def serve(api: str, path: str | None, certificate: str | None = None) -> None:
-    """Serve until cancelled; with a certificate (a PEM file with its key) over TLS."""
+async def serve(api: str, path: str | None, certificate: str | None = None,
+                read: str = "read", size: int = 1024) -> None:
+    """Serve until cancelled; with a certificate (a PEM file with its key) over TLS.
+
+    read is how streams read, size is readexactly()'s.
+    """
     loop = asyncio.get_running_loop()
     if api == "udp":
         await serve_datagrams()
@@ -132,7 +164,8 @@ async def serve(api: str, path: str | None, certificate: str | None = None) -> N
         if api == "kstreams":
             import kevent.streams as streams
         start = streams.start_unix_server if path else streams.start_server
-        server = await start(stream_echo, sock=listener, backlog=BACKLOG, ssl=context)
+        server = await start(stream_echo(read, size), sock=listener, backlog=BACKLOG,
+                             ssl=context)
     else:
         protocol = BufferedEcho if api == "buffered" else Echo
         start = loop.create_unix_server if path else loop.create_server
@@ -151,8 +184,11 @@ def main() -> None:
     parser = common.arguments(__doc__)
     parser.add_argument("--api", choices=(*APIS, "udp"), default="protocol")
     parser.add_argument("--tls", metavar="PEM", help="certificate and key in one file")
+    parser.add_argument("--read", choices=READS, default="read", help="how streams read")
+    parser.add_argument("--size", type=int, default=1024, help="of readexactly()")
     options = parser.parse_args()
-    common.serve(options.loop, lambda: serve(options.api, options.unix, options.tls))
+    common.serve(options.loop, lambda: serve(
+        options.api, options.unix, options.tls, options.read, options.size))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.lib import show
 from benchmarks.lib.cells import rotated
 from benchmarks.lib.loops import Loop, parse_all
-from benchmarks.servers.echo import APIS
+from benchmarks.servers.echo import APIS, READS
 
 ROOT = Path(__file__).resolve().parents[2]
 BRIEF = ("--rounds", "1", "--seconds", "0.05")
@@ -53,6 +53,16 @@ def test_the_echo_table(api, unix, tmp_path):
     found = json.loads(path.read_text())
     assert {cell["loop"] for cell in found["cells"]} == {"c-epoll", "asyncio", "kevent"}
     assert not found["failures"]
+
+
+@pytest.mark.parametrize("read", [name for name in READS if name != "read"])
+@pytest.mark.parametrize("api", ["streams", "kstreams"])
+def test_the_echo_table_of_streams(api, read):
+    """Streams by readline() and readexactly(), several messages under way."""
+    status, text = command("echo", *BRIEF, "--api", api, "--read", read, "--depth", "3",
+                           "--loops", "asyncio,kevent")
+    assert status == 0, text
+    assert f"echo {api} {read}" in text
 
 
 def test_the_check_needs_both_loops():

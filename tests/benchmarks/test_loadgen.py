@@ -105,6 +105,31 @@ def test_payloads_differ_by_connection_and_by_message():
     assert len(seen) == len(set(seen)) == 200
 
 
+@pytest.mark.parametrize(("size", "depth"), [(1, 1), (1024, 16), (100_000, 2)])
+def test_lines_have_one_newline_at_their_end(size, depth):
+    """A server that reads lines gets each message as one, however many are sent at once."""
+    seen = []
+
+    def lines(sock):
+        with sock.makefile("rb") as stream:
+            for line in stream:
+                seen.append(len(line))
+                sock.sendall(line)
+
+    with serving(lines) as server:
+        result = drive(server, connections=3, requests=90, size=size, depth=depth, lines=True)
+    assert result.ok and result.answers == 90, result.error
+    assert seen == [size] * 90
+
+
+def test_a_wrong_end_of_a_line_is_caught():
+    """The newline is verified as every other byte."""
+    with serving(echo(lambda n, data: flip(data, 1023) if n == 3 else data)) as server:
+        result = drive(server, connections=1, lines=True)
+    assert not result.ok and result.wrong == 1
+    assert "end of line" in result.error and "byte 1023" in result.error
+
+
 # ---- wrong echoes ---------------------------------------------------------
 
 @pytest.mark.parametrize("at", [0, 511, 1023])

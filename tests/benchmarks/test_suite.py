@@ -25,7 +25,7 @@ def test_rows_of_every_kind_and_their_report(tmp_path):
     """TCP, UDP, Unix, TLS, churn and a workload inside a process, on two loops
     and in C; the report names each row and the file can be read again."""
     path, page = tmp_path / "results.json", tmp_path / "page.md"
-    rows = ("echo_10", "udp", "unix", "tls", "churn", "kstreams", "add_remove_reader")
+    rows = ("echo_10", "udp", "unix", "tls", "churn", "kstreams", "kstreams_line", "streams_100k", "add_remove_reader")
     status, text = command("--rounds", "1", "--seconds", "0.05", "--loops", "asyncio,kevent",
                            "--rows", ",".join(rows), "--json", str(path))
     assert status == 0, text
