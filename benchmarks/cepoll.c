@@ -5,11 +5,13 @@
  * one send plus its share of an epoll_wait.  What a server in Python needs
  * beyond this is the price of Python and of its event loop.
  *
- *     cepoll [--edge] [--unix PATH | --udp]
+ *     cepoll [--edge] [--unix PATH | --udp | --tls CERTIFICATE]
  *
  * Prints one line of JSON with its pid and port once it listens.  Ends with
  * whoever started it.
  */
+#include "tls/tls.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -31,6 +33,7 @@
 
 struct peer {
     int fd;
+    struct tls *tls;        /* NULL: in the clear */
     char *rest;             /* not sent yet; NULL most of the time */
     size_t rest_bytes;
     size_t rest_sent;
@@ -41,6 +44,7 @@ struct server {
     int listen_fd;
     bool is_tcp;
     bool is_udp;
+    bool is_tls;
     uint32_t mode;          /* EPOLLET or 0 */
     char buffer[BUFFER_BYTES];
 };
@@ -55,6 +59,7 @@ fail(const char *what)
 static void
 peer_close(struct peer *peer)
 {
+    tls_close(peer->tls);
     close(peer->fd);
     free(peer->rest);
     free(peer);
@@ -94,8 +99,25 @@ server_accept(struct server *server)
             fail("calloc");
         }
         peer->fd = fd;
+        if (server->is_tls && (peer->tls = tls_open(fd)) == NULL) {
+            fail("tls_open");
+        }
         server_watch(server, EPOLL_CTL_ADD, fd, EPOLLIN, peer);
     }
+}
+
+static ssize_t
+peer_send(struct peer *peer, const char *bytes, size_t count)
+{
+    return peer->tls != NULL ? tls_send(peer->tls, bytes, count)
+        : send(peer->fd, bytes, count, MSG_NOSIGNAL);
+}
+
+static ssize_t
+peer_receive(struct peer *peer, char *buffer, size_t size)
+{
+    return peer->tls != NULL ? tls_receive(peer->tls, buffer, size)
+        : recv(peer->fd, buffer, size, 0);
 }
 
 /* Sends on what is left.  Returns -1 when the peer is gone, 1 while something
@@ -103,8 +125,8 @@ server_accept(struct server *server)
 static int
 peer_drain(struct server *server, struct peer *peer)
 {
-    ssize_t sent = send(peer->fd, peer->rest + peer->rest_sent,
-                        peer->rest_bytes - peer->rest_sent, MSG_NOSIGNAL);
+    ssize_t sent = peer_send(peer, peer->rest + peer->rest_sent,
+                             peer->rest_bytes - peer->rest_sent);
 
     if (sent < 0) {
         return errno == EAGAIN ? 1 : -1;
@@ -140,12 +162,11 @@ static int
 peer_echo(struct server *server, struct peer *peer)
 {
     for (;;) {
-        ssize_t got = recv(peer->fd, server->buffer, BUFFER_BYTES, 0);
+        ssize_t got = peer_receive(peer, server->buffer, BUFFER_BYTES);
         if (got <= 0) {
             return got < 0 && errno == EAGAIN ? 0 : -1;
         }
-        ssize_t sent = send(peer->fd, server->buffer, (size_t)got,
-                            MSG_NOSIGNAL);
+        ssize_t sent = peer_send(peer, server->buffer, (size_t)got);
         if (sent < 0 && errno != EAGAIN) {
             return -1;
         }
@@ -154,8 +175,10 @@ peer_echo(struct server *server, struct peer *peer)
             return peer_keep(server, peer, server->buffer + done,
                              (size_t)got - done);
         }
-        /* Edge-triggered: a full buffer may have left something behind. */
-        if (server->mode == 0 || (size_t)got < BUFFER_BYTES) {
+        /* Edge-triggered: a full buffer may have left something behind, and
+           a TLS record is never the whole of what has come. */
+        if (server->mode == 0
+            || ((size_t)got < BUFFER_BYTES && peer->tls == NULL)) {
             return 0;
         }
     }
@@ -255,8 +278,17 @@ main(int argc, char **argv)
         else if (strcmp(argv[i], "--unix") == 0 && i + 1 < argc) {
             path = argv[++i];
         }
+        else if (strcmp(argv[i], "--tls") == 0 && i + 1 < argc) {
+            const char *wrong = tls_prepare(argv[++i]);
+            if (wrong != NULL) {
+                fprintf(stderr, "cepoll: no TLS: %s\n", wrong);
+                return 1;
+            }
+            server.is_tls = true;
+        }
         else {
-            fprintf(stderr, "usage: cepoll [--edge] [--unix PATH | --udp]\n");
+            fprintf(stderr, "usage: cepoll [--edge] [--unix PATH | --udp"
+                    " | --tls CERTIFICATE]\n");
             return 2;
         }
     }

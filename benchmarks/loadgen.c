@@ -17,6 +17,7 @@
  * 2 wrong usage, 3 no run was possible.
  */
 #include "load/load.h"
+#include "tls/tls.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -38,6 +39,7 @@ static const char usage_text[] =
     "  --size BYTES         of an echo message (1024)\n"
     "  --udp                echo: each message is a datagram\n"
     "  --lines              echo: each message ends with the only newline in it\n"
+    "  --tls                on every connection; any certificate will do\n"
     "  --depth N            echo requests under way on a connection (1)\n"
     "  --route SPEC         http: METHOD PATH [name=N] [status=N]\n"
     "                       [body=BYTES] [expect=FILE] [chunked=1], or\n"
@@ -156,6 +158,13 @@ load_prepare(struct load *load)
 {
     const struct options *options = &load->options;
 
+    if (options->is_tls) {
+        const char *wrong = tls_prepare(NULL);
+        if (wrong != NULL) {
+            load_complain(load, "no TLS here: %s", wrong);
+            return -1;
+        }
+    }
     if (load->workload->prepare(load) < 0) {
         return -1;
     }
@@ -330,7 +339,7 @@ enum option_key {
     KEY_MODE, KEY_HOST, KEY_PORT, KEY_UNIX, KEY_CONNECTIONS, KEY_SIZE,
     KEY_DEPTH, KEY_ROUTE, KEY_DURATION, KEY_REQUESTS, KEY_WARMUP,
     KEY_WARMUP_REQUESTS, KEY_PID, KEY_BUSY, KEY_CPU, KEY_HOLD, KEY_TIMEOUT,
-    KEY_SEED, KEY_UDP, KEY_LINES, KEY_COUNT,
+    KEY_SEED, KEY_UDP, KEY_LINES, KEY_TLS, KEY_COUNT,
 };
 
 static const struct option option_table[KEY_COUNT + 1] = {
@@ -354,6 +363,7 @@ static const struct option option_table[KEY_COUNT + 1] = {
     [KEY_SEED] = {"seed", required_argument, NULL, 0},
     [KEY_UDP] = {"udp", no_argument, NULL, 0},
     [KEY_LINES] = {"lines", no_argument, NULL, 0},
+    [KEY_TLS] = {"tls", no_argument, NULL, 0},
 };
 
 static void
@@ -388,6 +398,9 @@ options_set_text(struct options *options, enum option_key key,
         break;
     case KEY_LINES:
         options->is_lines = true;
+        break;
+    case KEY_TLS:
+        options->is_tls = true;
         break;
     case KEY_DURATION:
         options->duration_ns = parse_seconds(text, "duration");
@@ -462,6 +475,7 @@ options_parse(struct options *options, int argc, char **argv)
         || options->size_bytes > (1u << 30)
         || (options->is_udp && (options->size_bytes > 65507
                                 || options->is_lines
+                                || options->is_tls
                                 || options->unix_path != NULL))
         || (options->unix_path == NULL
             && (options->port == 0 || options->port > 65535))) {

@@ -36,6 +36,7 @@ class Load:
     seed: int = 1
     udp: bool = False
     lines: bool = False
+    tls: bool = False
 
     def command(self, server: Server, places: Places) -> list[str]:
         """The command line for a server that listens."""
@@ -45,6 +46,7 @@ class Load:
         command += ["--unix", server.unix] if server.unix else ["--port", str(server.port)]
         command += ["--udp"] if self.udp else []
         command += ["--lines"] if self.lines else []
+        command += ["--tls"] if self.tls else []
         if self.mode in ("echo", "churn"):
             command += ["--size", str(self.size), "--depth", str(self.depth)]
         for route in self.routes:

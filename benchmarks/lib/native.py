@@ -14,8 +14,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
 PROGRAMS = {
-    "loadgen": ("loadgen.c", "load/*.c", "load/*.h"),
-    "cepoll": ("cepoll.c",),
+    "loadgen": ("loadgen.c", "load/*.c", "load/*.h", "tls/*"),
+    "cepoll": ("cepoll.c", "tls/*"),
 }
 
 
@@ -47,7 +47,7 @@ def program(name: str) -> str:
         return str(target)
     unfinished = folder / f"{target.name}.{os.getpid()}"
     command = [*compiler, "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", str(unfinished),
-               *(str(path) for path in sources if path.suffix == ".c")]
+               *(str(path) for path in sources if path.suffix == ".c"), "-ldl"]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     except FileNotFoundError:

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -73,21 +72,12 @@ class ServerRow(Row):
     def drive(self, server: Server, context: Context) -> Result:
         """The load, for the context's seconds."""
         load = replace(self.load, duration=context.seconds * (
-            2 if self.load.connections > 1000 else 1))
+            2 if self.load.connections > 1000 else 1), tls=self.is_tls)
         if self.load.mode == "http":
             body = context.folder / "json"
             body.write_bytes(content.JSON_BODY)
             load = replace(load, routes=(f"GET /json expect={body}",))
-        if not self.is_tls:
-            return load.run(server, context.places)
-        command = [sys.executable, "-m", "benchmarks.lib.tlsload", "--port", str(server.port),
-                   "--pid", str(server.pid), "--duration", str(load.duration),
-                   "--connections", str(load.connections), "--size", str(load.size)]
-        if context.places.is_split:
-            command += ["--cpu", str(context.places.client)]
-        done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True,
-                              timeout=60)
-        return Result.parse(done.stdout, done.stderr)
+        return load.run(server, context.places)
 
     def measure(self, loop: Loop | None, context: Context) -> dict:
         with self.start(loop, context) as server:
@@ -185,7 +175,8 @@ ROWS: dict[str, Row] = {row.name: row for row in [
     _echo("sock", "sock_recv and sock_sendall, 1 KiB, 10 connections", api="sock"),
     _echo("unix", "Protocol over a Unix socket, 1 KiB, 10 connections", is_unix=True),
     _echo("udp", "UDP, 1 KiB, 10 clients", api="udp", udp=True, c_options=("--udp",)),
-    _echo("tls", "Protocol over TLS, 1 KiB, 10 connections", is_tls=True, has_limit=False),
+    _echo("tls", "Protocol over TLS, 1 KiB, 10 connections", is_tls=True,
+          c_options=("--tls", str(CERTIFICATE))),
     _echo("churn", "a new connection for each 1 KiB, 10 clients", mode="churn"),
     *(ServerRow(name, "http", title, CPU, False, module, options,
                 load=Load(mode="http", connections=50, timeout=4.0))

@@ -5,6 +5,7 @@
  * outlive the request, and several requests leave in one sendmsg.
  */
 #include "load.h"
+#include "../tls/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,9 +110,21 @@ connection_reopen(struct load *load, struct connection *connection)
                       connection->client->index, strerror(errno));
         return -1;
     }
+    if (options->is_tls) {
+        connection->tls = tls_open(connection->fd);
+        if (connection->tls == NULL) {
+            load_complain(load, "client %u: no TLS handshake",
+                          connection->client->index);
+            close(connection->fd);
+            connection->fd = -1;
+            return -1;
+        }
+    }
     fcntl(connection->fd, F_SETFL, O_NONBLOCK);
     if (epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) < 0) {
         load_complain(load, "epoll_ctl: %s", strerror(errno));
+        tls_close(connection->tls);
+        connection->tls = NULL;
         close(connection->fd);
         connection->fd = -1;
         return -1;
@@ -145,6 +158,8 @@ connection_close(struct load *load, struct connection *connection)
     if (connection->fd < 0) {
         return;
     }
+    tls_close(connection->tls);
+    connection->tls = NULL;
     close(connection->fd);
     connection->fd = -1;
     connection->out_first = 0;
@@ -211,16 +226,27 @@ connection_sent(struct connection *connection, size_t count)
     }
 }
 
+/* Sends of the queue what goes at once: all, but one datagram, one record. */
+static ssize_t
+connection_send(const struct load *load, struct connection *connection)
+{
+    struct iovec *first = &connection->out[connection->out_first];
+    struct msghdr message = {
+        .msg_iov = first,
+        .msg_iovlen = load->options.is_udp ? 1
+            : connection->out_count - connection->out_first,
+    };
+
+    return connection->tls != NULL
+        ? tls_send(connection->tls, first->iov_base, first->iov_len)
+        : sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+}
+
 int
 connection_flush(struct load *load, struct connection *connection)
 {
     while (connection->fd >= 0 && connection->out_count != 0) {
-        struct msghdr message = {
-            .msg_iov = &connection->out[connection->out_first],
-            .msg_iovlen = load->options.is_udp ? 1
-                : connection->out_count - connection->out_first,
-        };
-        ssize_t sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+        ssize_t sent = connection_send(load, connection);
         if (sent < 0 && errno == EINTR) {
             continue;
         }
@@ -248,8 +274,11 @@ connection_flush(struct load *load, struct connection *connection)
 static void
 connection_receive(struct load *load, struct connection *connection)
 {
-    ssize_t count = recv(connection->fd, load->read_buffer, LOAD_READ_BYTES,
-                         0);
+    /* At most a record comes at once, and the buffer is larger: the library
+       keeps nothing back that epoll would not tell of. */
+    ssize_t count = connection->tls != NULL
+        ? tls_receive(connection->tls, load->read_buffer, LOAD_READ_BYTES)
+        : recv(connection->fd, load->read_buffer, LOAD_READ_BYTES, 0);
 
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;

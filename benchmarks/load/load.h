@@ -33,6 +33,7 @@
 
 struct load;
 struct client;
+struct tls;
 struct connection;
 
 struct workload {
@@ -61,6 +62,7 @@ extern const struct workload churn_workload;
 struct connection {
     struct client *client;              /* borrowed */
     int fd;                             /* -1 once closed */
+    struct tls *tls;                    /* NULL: in the clear */
     bool is_armed_for_write;
     unsigned out_first;
     unsigned out_count;
@@ -103,6 +105,7 @@ struct options {
     bool is_udp;                        /* echo: a message is a datagram */
     bool is_lines;                      /* echo: its last byte is a newline,
                                            and no other */
+    bool is_tls;
     uint64_t seed;
     const char *route_specs[LOAD_ROUTES_MAX];
     unsigned routes_count;

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import socketserver
+import ssl
 import threading
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -49,6 +50,17 @@ def echo(change=lambda number, data: data, size=1024):
                 sock.sendall(change(number, data))
                 number += 1
     return talk
+
+
+def over_tls(talk, certificate):
+    """The same talk, encrypted."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def encrypted(sock):
+        with context.wrap_socket(sock, server_side=True) as inner:
+            talk(inner)
+    return encrypted
 
 
 def http(answer, piece=1 << 20):

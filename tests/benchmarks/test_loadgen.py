@@ -7,11 +7,12 @@ import os
 import threading
 
 import pytest
-from peers import echo, http, serving, websocket
+from peers import echo, http, over_tls, serving, websocket
 
 from benchmarks.lib.load import HeldLoad, Load
 from benchmarks.lib.machine import Places
 from benchmarks.lib.process import Server
+from benchmarks.lib.rows import CERTIFICATE
 
 SHARED = Places(None, None)
 BODY = bytes(range(256)) * 8
@@ -46,6 +47,14 @@ def test_a_unix_socket_is_as_good(tmp_path):
     """The same through a path."""
     with Server.c_epoll(unix=str(tmp_path / "s")) as server:
         result = drive(server)
+    assert result.ok and result.requests == 40, result.error
+
+
+@pytest.mark.parametrize("size", [1, 1024, 100_000])
+def test_tls_is_as_good(size):
+    """The same over TLS, with messages of less and of more than a record."""
+    with Server.c_epoll("--tls", str(CERTIFICATE)) as server:
+        result = drive(server, size=size, tls=True)
     assert result.ok and result.requests == 40, result.error
 
 
@@ -140,6 +149,22 @@ def test_one_wrong_bit_is_caught(at):
     assert not result.ok
     assert (result.raw["wrong_bytes"], result.wrong) == (1, 1)
     assert f"byte {at}" in result.error and "message 9" in result.error
+
+
+def test_one_wrong_bit_over_tls_is_caught():
+    """What TLS carried is compared as well."""
+    talk = over_tls(echo(lambda n, data: flip(data, 77) if n == 9 else data), CERTIFICATE)
+    with serving(talk) as server:
+        result = drive(server, connections=1, tls=True)
+    assert not result.ok
+    assert (result.raw["wrong_bytes"], result.wrong) == (1, 1)
+
+
+def test_a_server_that_knows_no_tls_is_told():
+    """A handshake that fails is an error with a name, not a stall."""
+    with serving(echo(size=1)) as server:
+        result = drive(server, connections=1, tls=True)
+    assert not result.ok and "TLS handshake" in result.error
 
 
 def test_a_wrong_bit_in_the_warm_up_is_caught():
