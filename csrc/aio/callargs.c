@@ -9,7 +9,17 @@ KevCall_IsContextSlow(ModState *state, PyObject *name)
     if (PyUnicode_CompareWithASCIIString(name, "context") != 0) {
         return 0;
     }
+#ifdef Py_GIL_DISABLED
+    /* The first one stays: others may be reading it. */
+    PyObject *none = NULL;
+    Py_INCREF(name);
+    if (!__atomic_compare_exchange_n(&state->context_alias, &none, name, 0,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        Py_DECREF(name);
+    }
+#else
     Py_XSETREF(state->context_alias, Py_NewRef(name));
+#endif
     return 1;
 }
 

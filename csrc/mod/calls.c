@@ -81,7 +81,7 @@ ctl_run(struct face_queue *queue, uint32_t cmd, unsigned num,
         KevErr_Set(-r, "kevent_ctl(cmd=%u, %u events)", (unsigned)cmd, num);
         return -1;
     }
-    queue->changes += num;
+    KEV_COUNT(queue->changes, num);
     return r;
 }
 
@@ -280,7 +280,11 @@ KevCall_Wait(ModState *state, struct face_queue *queue,
              PyObject *const *slots)
 {
     static const char call[] = "kevent_wait";
-    struct kev_wait wait = {.max = queue->ring == NULL ? 0 : queue->ring->num};
+    /* Not held while it waits: the core keeps a ring that is waited for. */
+    RingObject *ring = KevFd_Ring(state, queue);
+    unsigned ring_size = ring == NULL ? 0 : ring->num;
+    Py_XDECREF((PyObject *)ring);
+    struct kev_wait wait = {.max = ring_size};
     PyObject *seen = slots[1] == Py_None ? NULL : slots[1];
     sigset_t mask;
     if ((slots[0] != Py_None
@@ -299,11 +303,11 @@ KevCall_Wait(ModState *state, struct face_queue *queue,
                         "kevent_wait(): KEVENT_FLAGS_SEEN needs seen=");
         return NULL;
     }
-    if (queue->ring == NULL || wait.max > queue->ring->num) {
-        return queue->ring == NULL
+    if (ring == NULL || wait.max > ring_size) {
+        return ring == NULL
             ? KevErr_Set(EINVAL, "kevent_wait(): no ring is attached")
             : KevErr_Set(EINVAL, "kevent_wait(num=%u): the ring has %u slots",
-                         wait.max, queue->ring->num);
+                         wait.max, ring_size);
     }
     int has_mask = KevArgs_Sigmask(call, slots[4], &mask);
     if (has_mask < 0) {
@@ -316,20 +320,28 @@ KevCall_Wait(ModState *state, struct face_queue *queue,
 
 /* ---- ring_init, commit ------------------------------------------------ */
 
-static PyObject *
-ring_detach(struct face_queue *queue)
+/* Another ring for the queue, NULL for none: what kevent_ring_init() says.
+   Steals ring if that is 0.  The core has its own lock; this one keeps the
+   core's idea of the ring and ours the same. */
+static int
+ring_swap(ModState *state, struct face_queue *queue, RingObject *ring)
 {
-    int r = kevent_ring_init(queue->core, NULL, 0);
-    if (r < 0) {
-        return KevErr_Set(-r, "kevent_ring_init(ring=None)");
+    KEV_RING_LOCK(queue);
+    int r = ring == NULL ? kevent_ring_init(queue->core, NULL, 0)
+        : kevent_ring_init(queue->core, ring->memory, ring->num);
+    RingObject *before = NULL;
+    if (r >= 0) {
+        KEV_FACE_LOCK(state);
+        before = queue->ring;
+        queue->ring = ring;
+        KEV_FACE_UNLOCK(state);
     }
-    RingObject *ring = queue->ring;
-    queue->ring = NULL;
-    if (ring != NULL) {
-        ring->is_attached = 0;
-        Py_DECREF(ring);
+    KEV_RING_UNLOCK(queue);
+    if (before != NULL) {
+        (void)KevRing_SetAttached(before, 0);
+        Py_DECREF(before);
     }
-    Py_RETURN_NONE;
+    return r;
 }
 
 PyObject *
@@ -337,29 +349,28 @@ KevCall_RingInit(ModState *state, struct face_queue *queue,
                  PyObject *const *slots)
 {
     if (slots[0] == Py_None) {
-        return ring_detach(queue);
+        int r = ring_swap(state, queue, NULL);
+        if (r < 0) {
+            return KevErr_Set(-r, "kevent_ring_init(ring=None)");
+        }
+        Py_RETURN_NONE;
     }
     RingObject *ring = KevRing_From(state, slots[0]);
     if (ring == NULL) {
         return NULL;
     }
-    if (ring->is_attached) {
+    if (KevRing_SetAttached(ring, 1)) {
         Py_DECREF(ring);
         return KevErr_Set(EBUSY, "kevent_ring_init(): the ring is attached");
     }
-    int r = kevent_ring_init(queue->core, ring->memory, ring->num);
+    int has_one = KEV_PEEK(queue->ring) != NULL;
+    int r = ring_swap(state, queue, ring);
     if (r < 0) {
+        (void)KevRing_SetAttached(ring, 0);
         KevErr_Set(-r, "kevent_ring_init(): ring of %u%s", ring->num,
-                   queue->ring == NULL ? "" : ", the queue has one already");
+                   has_one ? ", the queue has one already" : "");
         Py_DECREF(ring);
         return NULL;
-    }
-    ring->is_attached = 1;
-    RingObject *before = queue->ring;
-    queue->ring = ring;
-    if (before != NULL) {
-        before->is_attached = 0;
-        Py_DECREF(before);
     }
     Py_RETURN_NONE;
 }
@@ -510,6 +521,15 @@ open_checked(ModState *state, const char *call, PyObject *flags_object)
     return KevFd_Open(state, call);
 }
 
+/* Nothing but its descriptor, the result, leads to the queue from now on. */
+static PyObject *
+named_only(ModState *state, struct face_queue *queue)
+{
+    int fd = queue->fd;
+    KevFd_Leave(state, queue);
+    return PyLong_FromLong(fd);
+}
+
 static PyObject *
 calls_open(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
            PyObject *kwnames)
@@ -523,7 +543,7 @@ calls_open(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
     }
     struct face_queue *queue =
         open_checked(KevState_OfModule(module), "kevent_open", slots[0]);
-    return queue == NULL ? NULL : PyLong_FromLong(queue->fd);
+    return queue == NULL ? NULL : named_only(KevState_OfModule(module), queue);
 }
 
 /* kevent_init's ring: as the record of 2006 has it, EINVAL when exactly one
@@ -585,13 +605,12 @@ calls_init(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
         PyObject *const ring_slots[1] = {(PyObject *)ring};
         PyObject *done = KevCall_RingInit(state, queue, ring_slots);
         if (done == NULL) {
-            KevFd_Close(state, queue);
-            queue = NULL;
+            KevFd_Disown(state, &queue);
         }
         Py_XDECREF(done);
     }
     if (queue != NULL) {
-        result = PyLong_FromLong(queue->fd);
+        result = named_only(state, queue);
     }
     Py_XDECREF(ring);
     return result;

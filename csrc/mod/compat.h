@@ -13,13 +13,29 @@
 #define Py_END_CRITICAL_SECTION() }
 #endif
 
+/* A word that another thread may change meanwhile: seen or set whole.  And a
+   count that several threads add to, which nothing depends on. */
+#define KEV_PEEK(word) __atomic_load_n(&(word), __ATOMIC_RELAXED)
+#define KEV_POKE(word, value)                                             \
+    __atomic_store_n(&(word), (value), __ATOMIC_RELAXED)
+#ifdef Py_GIL_DISABLED
+#define KEV_COUNT(count, more)                                            \
+    ((void)__atomic_fetch_add(&(count), (more), __ATOMIC_RELAXED))
+#else
+#define KEV_COUNT(count, more) ((void)((count) += (more)))
+#endif
+
 /* The module's own lock over its table of descriptors. */
 #ifdef Py_GIL_DISABLED
 #define KEV_FACE_LOCK(state) PyMutex_Lock(&(state)->face.lock)
 #define KEV_FACE_UNLOCK(state) PyMutex_Unlock(&(state)->face.lock)
+#define KEV_RING_LOCK(queue) PyMutex_Lock(&(queue)->ring_lock)
+#define KEV_RING_UNLOCK(queue) PyMutex_Unlock(&(queue)->ring_lock)
 #else
 #define KEV_FACE_LOCK(state) ((void)(state))
 #define KEV_FACE_UNLOCK(state) ((void)(state))
+#define KEV_RING_LOCK(queue) ((void)(queue))
+#define KEV_RING_UNLOCK(queue) ((void)(queue))
 #endif
 
 #endif

@@ -62,7 +62,7 @@ queue_free(struct face_queue *queue)
     kev_queue_unref(queue->core);
     PyMem_RawFree(queue);
     if (ring != NULL) {
-        ring->is_attached = 0;
+        KevRing_SetAttached(ring, 0);
         Py_DECREF(ring);
     }
 }
@@ -75,7 +75,7 @@ queue_unname(struct face_cache *face, struct face_queue *queue)
     if (table_get(face, queue->fd) == queue) {
         face->by_fd[queue->fd] = NULL;
     }
-    queue->is_closed = 1;
+    KEV_POKE(queue->is_closed, 1);
 }
 
 void
@@ -103,26 +103,28 @@ KevFd_Close(ModState *state, struct face_queue *queue)
 }
 
 /*
- * A stale entry's number was given to a new queue.  Closing the old queue
- * closes that number: save the new one's kernel half and put it back.
+ * A number was given to a new queue: whatever the table has there is stale.
+ * Closing the old queue closes that number: save the new one's kernel half and
+ * put it back.
  */
 static void
-descriptor_bury(ModState *state, struct face_queue *stale)
+descriptor_bury(ModState *state, int fd)
 {
-    int fd = stale->fd;
-    int saved = fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
-    if (saved < 0 || stale->users > 1) {
+    KEV_FACE_LOCK(state);
+    struct face_queue *stale = table_get(&state->face, fd);
+    int saved = -1;
+    if (stale != NULL && stale->users == 1) {
+        saved = fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
+    }
+    if (stale != NULL && saved < 0) {
         /* Who sleeps in it would close the number whenever he wakes.  To
            leak the old queue's memory harms nobody. */
-        KEV_FACE_LOCK(state);
         queue_unname(&state->face, stale);
-        KEV_FACE_UNLOCK(state);
     }
-    else {
+    KEV_FACE_UNLOCK(state);
+    if (saved >= 0) {
         KevFd_Close(state, stale);
         (void)dup3(saved, fd, O_CLOEXEC);
-    }
-    if (saved >= 0) {
         (void)close(saved);
     }
 }
@@ -144,11 +146,8 @@ KevFd_Open(ModState *state, const char *call)
     kev_queue_ref(queue->core);
     queue->state = state;
     queue->fd = kevent_fileno(queue->core);
-    queue->users = 1;
-    struct face_queue *stale = table_get(&state->face, queue->fd);
-    if (stale != NULL) {
-        descriptor_bury(state, stale);
-    }
+    queue->users = 2;   /* its name, and the caller */
+    descriptor_bury(state, queue->fd);
     KEV_FACE_LOCK(state);
     r = table_reserve(&state->face, queue->fd);
     if (r == 0) {
@@ -156,7 +155,7 @@ KevFd_Open(ModState *state, const char *call)
     }
     KEV_FACE_UNLOCK(state);
     if (r < 0) {
-        KevFd_Close(state, queue);
+        KevFd_Disown(state, &queue);
         PyErr_NoMemory();
         return NULL;
     }
@@ -179,18 +178,20 @@ queue_use(struct face_queue *queue)
     return NULL;
 }
 
-int
-KevFd_Enter(ModState *state, const char *call, struct face_queue *queue)
+struct face_queue *
+KevFd_Enter(ModState *state, const char *call,
+            struct face_queue *const *place)
 {
     KEV_FACE_LOCK(state);
+    struct face_queue *queue = *place;
     const char *why = queue == NULL
         ? "the queue is closed" : queue_use(queue);
     KEV_FACE_UNLOCK(state);
     if (why != NULL) {
         KevErr_Set(EBADF, "%s(): %s", call, why);
-        return -1;
+        return NULL;
     }
-    return 0;
+    return queue;
 }
 
 /* Sets the OSError of a descriptor that names no queue. */
@@ -251,30 +252,41 @@ KevFd_CloseFd(ModState *state, const char *call, PyObject *descriptor)
     }
     KEV_FACE_LOCK(state);
     struct face_queue *queue = fd < 0 ? NULL : table_get(&state->face, fd);
+    if (queue != NULL) {
+        queue->users++;
+    }
     KEV_FACE_UNLOCK(state);
     if (queue == NULL) {
         no_queue(call, fd);
         return -1;
     }
     KevFd_Close(state, queue);
+    KevFd_Leave(state, queue);
     return 0;
 }
 
 /* ---- owners ----------------------------------------------------------- */
 
 void
-KevFd_Own(ModState *state, struct face_queue *queue)
+KevFd_Disown(ModState *state, struct face_queue **place)
 {
     KEV_FACE_LOCK(state);
-    queue->users++;
+    struct face_queue *queue = *place;
+    *place = NULL;
     KEV_FACE_UNLOCK(state);
+    if (queue != NULL) {
+        KevFd_Close(state, queue);
+        KevFd_Leave(state, queue);
+    }
 }
 
-void
-KevFd_Disown(ModState *state, struct face_queue *queue)
+RingObject *
+KevFd_Ring(ModState *state, const struct face_queue *queue)
 {
-    KevFd_Close(state, queue);
-    KevFd_Leave(state, queue);
+    KEV_FACE_LOCK(state);
+    PyObject *ring = Py_XNewRef((PyObject *)queue->ring);
+    KEV_FACE_UNLOCK(state);
+    return (RingObject *)ring;
 }
 
 void

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "kev/wait.h"
+#include "mod/compat.h"
 #include "mod/errors.h"
 
 static uint64_t
@@ -70,7 +71,7 @@ KevCall_Fetch(struct face_queue *queue, const char *call,
         if (PyErr_CheckSignals() < 0) {
             return -1;
         }
-        if (queue->is_closed || !KevFd_IsOurs(queue)) {
+        if (KEV_PEEK(queue->is_closed) || !KevFd_IsOurs(queue)) {
             KevErr_Set(EBADF, "%s(): a signal handler closed the queue, or "
                        "forked", call);
             return -1;
@@ -80,18 +81,18 @@ KevCall_Fetch(struct face_queue *queue, const char *call,
             timeout_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
         }
     }
-    if (r < 0 && !queue->is_closed) {
+    if (r < 0 && !KEV_PEEK(queue->is_closed)) {
         KevErr_Set(-r, "%s()", call);
         return -1;
     }
-    if (r <= 0 && queue->is_closed) {
+    if (r <= 0 && KEV_PEEK(queue->is_closed)) {
         KevErr_Set(EBADF, "%s(): the queue was closed meanwhile", call);
         return -1;
     }
     if (r == 0 && wait->sigmask != NULL && PyErr_CheckSignals() < 0) {
         return -1;   /* what the mask held back comes before the result */
     }
-    queue->waits++;
-    queue->events += (uint64_t)r;
+    KEV_COUNT(queue->waits, 1);
+    KEV_COUNT(queue->events, (uint64_t)r);
     return r;
 }

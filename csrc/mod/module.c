@@ -2,7 +2,8 @@
  * module.c - kevent._core: where the layers are put together.
  *
  * Multi-phase initialisation, heap types, no static data of our own: each
- * sub-interpreter that imports the module has its own state.
+ * sub-interpreter that imports the module has its own state, so each may have
+ * a GIL of its own, too.
  */
 #include "mod/state.h"
 
@@ -66,6 +67,9 @@ PyDoc_STRVAR(module_doc,
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
     {0, NULL},
 };
 

@@ -11,6 +11,7 @@
 
 #include "mod/args.h"
 #include "mod/calls.h"
+#include "mod/compat.h"
 #include "mod/descriptor.h"
 #include "mod/errors.h"
 #include "mod/records.h"
@@ -55,12 +56,8 @@ queue_attach_ring(QueueObject *self, PyObject *ring, PyObject *ring_size)
 static void
 queue_let_go(QueueObject *self)
 {
-    struct face_queue *queue = self->queue;
-    if (queue != NULL) {
-        self->queue = NULL;
-        self->fd = -1;
-        KevFd_Disown(self->state, queue);
-    }
+    KEV_POKE(self->fd, -1);
+    KevFd_Disown(self->state, &self->queue);
 }
 
 static PyObject *
@@ -86,7 +83,6 @@ queue_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         Py_DECREF(self);
         return NULL;
     }
-    KevFd_Own(state, self->queue);
     if (queue_attach_ring(self, slots[0], slots[1]) < 0) {
         queue_let_go(self);   /* no warning: nobody has seen it open */
         Py_DECREF(self);
@@ -160,8 +156,9 @@ queue_make_call(PyObject *op, const struct arg_spec *spec, queue_call call,
     if (KevArgs_Spread(spec, args, nargs, kwnames, slots) < 0) {
         return NULL;
     }
-    struct face_queue *queue = self->queue;
-    if (KevFd_Enter(self->state, spec->call, queue) < 0) {
+    struct face_queue *queue =
+        KevFd_Enter(self->state, spec->call, &self->queue);
+    if (queue == NULL) {
         return NULL;
     }
     PyObject *result = call(self->state, queue, slots);
@@ -262,14 +259,15 @@ static int
 one_ctl(QueueObject *self, const char *call, unsigned cmd,
         struct ukevent *event)
 {
-    struct face_queue *queue = self->queue;
-    if (KevFd_Enter(self->state, call, queue) < 0) {
+    struct face_queue *queue =
+        KevFd_Enter(self->state, call, &self->queue);
+    if (queue == NULL) {
         return -1;
     }
     unsigned long long id = event->id.raw_u64;
     unsigned kind = event->type;
     int r = kevent_ctl(queue->core, cmd, 1, event);
-    queue->changes++;
+    KEV_COUNT(queue->changes, 1);
     KevFd_Leave(self->state, queue);
     int err = 0;
     if (r < 0) {
@@ -366,10 +364,11 @@ queue_ready(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     if (kwnames == NULL && (nargs == 0
                             || (nargs == 1 && args[0] == Py_None)))
     {
-        if (KevFd_Enter(self->state, "ready", self->queue) < 0) {
+        struct face_queue *queue =
+            KevFd_Enter(self->state, "ready", &self->queue);
+        if (queue == NULL) {
             return NULL;
         }
-        struct face_queue *queue = self->queue;
         int r = kevent_ctl(queue->core, KEVENT_CTL_READY, 0, NULL);
         KevFd_Leave(self->state, queue);
         if (r < 0) {
@@ -407,8 +406,9 @@ set_timer(PyObject *op, const struct arg_spec *spec, unsigned cmd,
     {
         return NULL;
     }
-    struct face_queue *queue = self->queue;
-    if (KevFd_Enter(self->state, spec->call, queue) < 0) {
+    struct face_queue *queue =
+        KevFd_Enter(self->state, spec->call, &self->queue);
+    if (queue == NULL) {
         return NULL;
     }
     int r = KevRecords_SetTimer(queue, spec->call, cmd, &event, slots + 1);
@@ -460,11 +460,14 @@ static PyObject *
 queue_fileno(PyObject *op, PyObject *unused)
 {
     QueueObject *self = (QueueObject *)op;
-    if (KevFd_Enter(self->state, "fileno", self->queue) < 0) {
+    struct face_queue *queue =
+        KevFd_Enter(self->state, "fileno", &self->queue);
+    if (queue == NULL) {
         return NULL;
     }
-    KevFd_Leave(self->state, self->queue);
-    return PyLong_FromLong(self->fd);
+    int fd = queue->fd;
+    KevFd_Leave(self->state, queue);
+    return PyLong_FromLong(fd);
 }
 
 static PyObject *
@@ -478,10 +481,12 @@ static PyObject *
 queue_enter(PyObject *op, PyObject *unused)
 {
     QueueObject *self = (QueueObject *)op;
-    if (KevFd_Enter(self->state, "__enter__", self->queue) < 0) {
+    struct face_queue *queue =
+        KevFd_Enter(self->state, "__enter__", &self->queue);
+    if (queue == NULL) {
         return NULL;
     }
-    KevFd_Leave(self->state, self->queue);
+    KevFd_Leave(self->state, queue);
     return Py_NewRef(op);
 }
 
@@ -495,46 +500,59 @@ static PyObject *
 queue_statistics(PyObject *op, PyObject *unused)
 {
     QueueObject *self = (QueueObject *)op;
-    struct face_queue *queue = self->queue;
-    if (KevFd_Enter(self->state, "statistics", queue) < 0) {
+    struct face_queue *queue =
+        KevFd_Enter(self->state, "statistics", &self->queue);
+    if (queue == NULL) {
         return NULL;
     }
+    RingObject *ring = KevFd_Ring(self->state, queue);
     PyObject *result = Py_BuildValue(
         "{s:i,s:I,s:K,s:K,s:K}",
         "fd", queue->fd,
-        "ring_size", queue->ring == NULL ? 0u : queue->ring->num,
-        "waits", (unsigned long long)queue->waits,
-        "events", (unsigned long long)queue->events,
-        "changes", (unsigned long long)queue->changes);
+        "ring_size", ring == NULL ? 0u : ring->num,
+        "waits", (unsigned long long)KEV_PEEK(queue->waits),
+        "events", (unsigned long long)KEV_PEEK(queue->events),
+        "changes", (unsigned long long)KEV_PEEK(queue->changes));
+    Py_XDECREF((PyObject *)ring);
     KevFd_Leave(self->state, queue);
     return result;
+}
+
+/* Whether it is open; and its ring, a new reference, if somebody asks. */
+static int
+queue_is_open(QueueObject *self, PyObject **ret_ring)
+{
+    KEV_FACE_LOCK(self->state);
+    int is_open = self->queue != NULL && !self->queue->is_closed;
+    if (self->queue != NULL && ret_ring != NULL) {
+        *ret_ring = Py_XNewRef((PyObject *)self->queue->ring);
+    }
+    KEV_FACE_UNLOCK(self->state);
+    return is_open;
 }
 
 static PyObject *
 queue_get_closed(PyObject *op, void *closure)
 {
-    QueueObject *self = (QueueObject *)op;
-    return PyBool_FromLong(self->queue == NULL || self->queue->is_closed);
+    return PyBool_FromLong(!queue_is_open((QueueObject *)op, NULL));
 }
 
 static PyObject *
 queue_get_ring(PyObject *op, void *closure)
 {
-    QueueObject *self = (QueueObject *)op;
-    if (self->queue == NULL || self->queue->ring == NULL) {
-        Py_RETURN_NONE;
-    }
-    return Py_NewRef((PyObject *)self->queue->ring);
+    PyObject *ring = NULL;
+    (void)queue_is_open((QueueObject *)op, &ring);
+    return ring == NULL ? Py_NewRef(Py_None) : ring;
 }
 
 static PyObject *
 queue_tp_repr(PyObject *op)
 {
     QueueObject *self = (QueueObject *)op;
-    if (self->queue == NULL || self->queue->is_closed) {
+    if (!queue_is_open(self, NULL)) {
         return PyUnicode_FromString("<kevent.Queue closed>");
     }
-    return PyUnicode_FromFormat("<kevent.Queue fd=%d>", self->fd);
+    return PyUnicode_FromFormat("<kevent.Queue fd=%d>", KEV_PEEK(self->fd));
 }
 
 static PyGetSetDef queue_getset[] = {

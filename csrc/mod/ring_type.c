@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "mod/args.h"
+#include "mod/compat.h"
 #include "mod/ukevent.h"
 
 #define RING_ALIGN_SMALL 64u     /* a cache line */
@@ -173,7 +174,7 @@ ring_tp_repr(PyObject *op)
         "<kevent.Ring of %u, kidx=%u, over=%u%s>", self->num,
         (unsigned)__atomic_load_n(&self->memory->ring_kidx, __ATOMIC_ACQUIRE),
         (unsigned)__atomic_load_n(&self->memory->ring_over, __ATOMIC_ACQUIRE),
-        self->is_attached ? ", attached" : "");
+        KEV_PEEK(self->is_attached) ? ", attached" : "");
 }
 
 /* Acquire: an entry that kidx has passed is seen whole. */

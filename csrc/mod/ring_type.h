@@ -23,6 +23,15 @@ typedef struct {
  */
 RingObject *KevRing_From(ModState *state, PyObject *object);
 
+/* Mark the ring as attached (1) or not (0).  What it was before: of two that
+   would attach it, one sees 0. */
+static inline int
+KevRing_SetAttached(RingObject *ring, int is_attached)
+{
+    return __atomic_exchange_n(&ring->is_attached, is_attached,
+                               __ATOMIC_ACQ_REL);
+}
+
 int KevRing_Setup(PyObject *module, ModState *state);
 
 #endif

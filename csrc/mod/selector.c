@@ -158,7 +158,6 @@ selector_revive(SelectorObject *self)
     if (queue == NULL) {
         return -1;
     }
-    KevFd_Own(self->state, queue);
     struct watches *watches = &self->watches;
     for (int fd = watches->first; fd >= 0; fd = watches->by_fd[fd].next) {
         struct watch *watch = &watches->by_fd[fd];
@@ -169,14 +168,14 @@ selector_revive(SelectorObject *self)
     }
     struct face_queue *parents = self->queue;
     self->queue = queue;
-    KevFd_Disown(self->state, parents);
+    KevFd_Disown(self->state, &parents);
     return 0;
 }
 
 struct face_queue *
 KevSelector_Enter(SelectorObject *self)
 {
-    if (self->queue == NULL || self->queue->is_closed) {
+    if (self->queue == NULL || KEV_PEEK(self->queue->is_closed)) {
         PyErr_SetString(PyExc_ValueError,
                         "I/O operation on closed kevent selector");
         return NULL;
@@ -184,9 +183,7 @@ KevSelector_Enter(SelectorObject *self)
     if (!KevFd_IsOurs(self->queue) && selector_revive(self) < 0) {
         return NULL;
     }
-    struct face_queue *queue = self->queue;
-    return KevFd_Enter(self->state, "KeventSelector", queue) < 0
-        ? NULL : queue;
+    return KevFd_Enter(self->state, "KeventSelector", &self->queue);
 }
 
 /* ---- life ------------------------------------------------------------- */
@@ -210,7 +207,6 @@ selector_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         Py_DECREF(self);
         return NULL;
     }
-    KevFd_Own(state, self->queue);
     return (PyObject *)self;
 }
 
@@ -249,11 +245,7 @@ selector_tp_clear(PyObject *op)
 static void
 selector_shut(SelectorObject *self)
 {
-    struct face_queue *queue = self->queue;
-    self->queue = NULL;
-    if (queue != NULL) {
-        KevFd_Disown(self->state, queue);
-    }
+    KevFd_Disown(self->state, &self->queue);
     (void)selector_tp_clear((PyObject *)self);
 }
 
