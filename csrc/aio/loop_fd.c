@@ -211,9 +211,8 @@ drop_callback(LoopObject *self, int fd, int writing)
         row->owner = FD_FREE;
         kevent_remove(self, fd);
     }
-    else if (kevent_of(self, KEVENT_CTL_MODIFY, fd, left, KEVENT_REQ_LEVEL)
-             < 0) {
-        /* Closed behind our back: nothing will be reported any more. */
+    else if (kevent_modify(self, fd, left, KEVENT_REQ_LEVEL) < 0) {
+        PyErr_Clear();  /* closed behind our back: nothing is reported */
     }
     int r = KevHandle_Cancel(self->state, old);
     Py_DECREF(old);
@@ -438,6 +437,7 @@ KevLoop_StreamAttach(LoopObject *self, int fd, struct StreamObject *stream)
         row->owner = FD_FREE;
         kevent_remove(self, fd);
         if (old.owner == FD_STREAM) {
+            old.stream->attached = 0;  /* it must not touch our kevent */
             KevLoop_StreamAnchor(old.stream, 0);
         }
         else {

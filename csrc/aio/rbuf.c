@@ -96,7 +96,10 @@ append_iterable(struct rbuf *self, PyObject *data, Py_ssize_t wanted)
 static int
 append_shared(struct rbuf *self, PyObject *data)
 {
-    PyObject *res = PyObject_CallMethod(self->store, "extend", "O", data);
+    /* Held: what is asked for its items may put another one here. */
+    PyObject *store = Py_NewRef(self->store);
+    PyObject *res = PyObject_CallMethod(store, "extend", "O", data);
+    Py_DECREF(store);
     Py_XDECREF(res);
     return res == NULL ? -1 : 0;
 }
@@ -129,8 +132,16 @@ KevRbuf_Append(struct rbuf *self, PyObject *data, Py_ssize_t wanted)
     if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
         return -1;
     }
-    int r = view.len == 0 ? 0
-        : append_bytes(self, view.buf, view.len, wanted);
+    int r = 0;
+    if (self->shared) {
+        /* Asking for the buffer ran somebody who took ours. */
+        PyObject *bytes = PyBytes_FromStringAndSize(view.buf, view.len);
+        r = bytes == NULL ? -1 : append_shared(self, bytes);
+        Py_XDECREF(bytes);
+    }
+    else if (view.len > 0) {
+        r = append_bytes(self, view.buf, view.len, wanted);
+    }
     PyBuffer_Release(&view);
     return r;
 }

@@ -273,6 +273,26 @@ guard(StreamObject *self, LoopObject *loop, int r)
     return res == NULL ? -1 : 0;
 }
 
+/*
+ * An exception left the work in the middle, and its edge is told only once:
+ * read on in the next pass, and have the room to write told again.  The
+ * exception stays set.
+ */
+static void
+keep_event(StreamObject *self)
+{
+    PyObject *exc = KevErr_GetRaised();
+    if (self->loop != NULL && self->readable
+        && KevStream_ResumeReading(self) < 0) {
+        PyErr_Clear();
+    }
+    if (self->attached && self->want_write
+        && KevLoop_StreamWantWrite(self->loop, self->fd, 1) < 0) {
+        PyErr_Clear();
+    }
+    KevErr_SetRaised(exc);
+}
+
 static int
 in_context(StreamObject *self, int (*work)(StreamObject *, uint32_t),
            uint32_t events)
@@ -296,7 +316,10 @@ in_context(StreamObject *self, int (*work)(StreamObject *, uint32_t),
             r = -1;
         }
     }
-    r = guard(self, loop, r);
+    if (r < 0) {
+        keep_event(self);
+        r = guard(self, loop, r);
+    }
     if (r == 0 && loop->debug) {
         PyObject *res = PyObject_CallMethod(
             (PyObject *)loop, "_log_slow_stream", "Od", self, started);
@@ -426,16 +449,24 @@ queue_birth(StreamObject *self, PyObject *waiter)
     if (handle == NULL) {
         return -1;
     }
-    Py_DECREF(handle);
     if (waiter != NULL && waiter != Py_None) {
         PyObject *args[2] = {waiter, Py_None};
-        handle = KevLoop_CallSoon(loop, state->set_result_unless_cancelled,
-                                  args, 2, self->context);
-        if (handle == NULL) {
+        PyObject *told = KevLoop_CallSoon(
+            loop, state->set_result_unless_cancelled, args, 2,
+            self->context);
+        if (told == NULL) {
+            /* Then nobody hears of it at all. */
+            PyObject *exc = KevErr_GetRaised();
+            if (KevHandle_Cancel(state, handle) < 0) {
+                PyErr_Clear();
+            }
+            KevErr_SetRaised(exc);
+            Py_DECREF(handle);
             return -1;
         }
-        Py_DECREF(handle);
+        Py_DECREF(told);
     }
+    Py_DECREF(handle);
     return 0;
 }
 

@@ -367,7 +367,9 @@ write_bytes(StreamObject *self, PyObject *data, const char *start,
         }
     }
     if (keep_rest(self, data, start, size, sent) < 0) {
-        return -1;
+        /* Half of it on the way: what came after would be taken for the
+           other half. */
+        return sent > 0 ? KevStream_Fatal(self, WRITE_FAILED) : -1;
     }
     return KevStream_MaybePauseProtocol(self);
 }
@@ -419,18 +421,59 @@ KevStream_Write(PyObject *op, PyObject *data)
     Py_RETURN_NONE;
 }
 
-/* Appends one element of writelines(). */
-static int
-keep_line(StreamObject *self, PyObject *data)
+/* An element of writelines() as bytes: what could change is copied. */
+static PyObject *
+line_bytes(PyObject *data)
 {
+    if (PyBytes_CheckExact(data)) {
+        return Py_NewRef(data);
+    }
     Py_buffer view;
     if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
-        return -1;
+        return NULL;
     }
-    int r = view.len == 0 ? 0
-        : keep_rest(self, data, view.buf, (size_t)view.len, 0);
+    PyObject *bytes = PyBytes_FromStringAndSize(view.buf, view.len);
     PyBuffer_Release(&view);
-    return r;
+    return bytes;
+}
+
+/* All elements as bytes, before anything is done with the first of them: any
+   may be none, or run Python that does things to the transport. */
+static PyObject *
+lines_bytes(PyObject *list)
+{
+    PyObject *given = PySequence_Tuple(list);
+    if (given == NULL) {
+        return NULL;
+    }
+    Py_ssize_t count = PyTuple_GET_SIZE(given);
+    PyObject *lines = PyTuple_New(count);
+    for (Py_ssize_t i = 0; lines != NULL && i < count; i++) {
+        PyObject *bytes = line_bytes(PyTuple_GET_ITEM(given, i));
+        if (bytes == NULL) {
+            Py_CLEAR(lines);
+            break;
+        }
+        PyTuple_SET_ITEM(lines, i, bytes);
+    }
+    Py_DECREF(given);
+    return lines;
+}
+
+/* All lines into the buffer, or none.  0 or -1. */
+static int
+keep_lines(StreamObject *self, PyObject *lines)
+{
+    uint32_t before = self->wbuf.count;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(lines); i++) {
+        PyObject *bytes = PyTuple_GET_ITEM(lines, i);
+        if (PyBytes_GET_SIZE(bytes) > 0
+            && KevWbuf_Push(&self->wbuf, bytes, 0) < 0) {
+            KevWbuf_Truncate(&self->wbuf, before);
+            return -1;
+        }
+    }
+    return 0;
 }
 
 PyObject *
@@ -440,7 +483,7 @@ KevStream_Writelines(PyObject *op, PyObject *list)
     if (may_write(self, "writelines") < 0) {
         return NULL;
     }
-    PyObject *lines = PySequence_Tuple(list);
+    PyObject *lines = lines_bytes(list);
     if (lines == NULL) {
         return NULL;
     }
@@ -452,31 +495,18 @@ KevStream_Writelines(PyObject *op, PyObject *list)
         }
         Py_RETURN_NONE;
     }
-    if (KevStream_SendHeld(self) < 0) {
-        Py_DECREF(lines);
-        return NULL;
+    int r = KevStream_SendHeld(self);
+    if (r == 0 && (self->conn_lost > 0 || self->fd < 0)) {
+        Py_DECREF(lines);  /* the sending failed */
+        Py_RETURN_NONE;
     }
     int was_empty = self->wbuf.count == 0;
-    int r = 0;
-    for (Py_ssize_t i = 0; i < count && r == 0; i++) {
-        r = keep_line(self, PyTuple_GET_ITEM(lines, i));
+    if (r == 0) {
+        r = keep_lines(self, lines);
     }
     Py_DECREF(lines);
-    if (r < 0) {
-        return NULL;
-    }
-    if (was_empty && self->wbuf.count > 0 && self->fd >= 0) {
-        r = flush(self);
-        if (r < 0) {
-            r = write_failed(self, -r);
-        }
-        else if (r == 0) {
-            r = want_write(self) < 0
-                ? KevStream_Fatal(self, WRITE_FAILED) : 0;
-        }
-        else {
-            r = 0;
-        }
+    if (r == 0 && was_empty && self->wbuf.count > 0) {
+        r = send_now(self);
     }
     if (r < 0 || (self->loop != NULL
                   && KevStream_MaybePauseProtocol(self) < 0)) {

@@ -88,6 +88,19 @@ KevWbuf_Advance(struct wbuf *self, size_t size)
 }
 
 void
+KevWbuf_Truncate(struct wbuf *self, uint32_t count)
+{
+    while (self->count > count) {
+        self->count--;
+        PyObject *bytes = slots(self)[(self->head + self->count)
+                                      & mask(self)];
+        self->size -= (size_t)PyBytes_GET_SIZE(bytes)
+            - (self->count == 0 ? self->offset : 0);
+        Py_DECREF(bytes);
+    }
+}
+
+void
 KevWbuf_Clear(struct wbuf *self)
 {
     struct wbuf old = *self;

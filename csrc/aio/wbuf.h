@@ -34,6 +34,9 @@ size_t KevWbuf_Peek(const struct wbuf *self, struct iovec *iov, size_t max);
 /* size bytes were sent. */
 void KevWbuf_Advance(struct wbuf *self, size_t size);
 
+/* Lets go of what was appended after there were `count` objects. */
+void KevWbuf_Truncate(struct wbuf *self, uint32_t count);
+
 /* Lets go of everything. */
 void KevWbuf_Clear(struct wbuf *self);
 
