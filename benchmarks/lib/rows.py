@@ -165,9 +165,14 @@ SCALE = (1, 10, 100, 1_000, 10_000)
 ROWS: dict[str, Row] = {row.name: row for row in [
     *(_echo(f"echo_{count}", f"Protocol, 1 KiB, {count:,} connection{'s' * (count > 1)}",
             connections=count, warmup=0.2 if count < 10_000 else 1.0) for count in SCALE),
+    _echo("echo_100b", "Protocol, 100 B, 10 connections", size=100),
+    _echo("echo_10k", "Protocol, 10 KiB, 10 connections", size=10_240),
     _echo("echo_100k", "Protocol, 100 KiB, 10 connections", size=102_400),
+    _echo("echo_1m", "Protocol, 1 MiB, 10 connections", size=1_048_576),
     _echo("echo_deep", "Protocol, 1 KiB, 16 under way on each of 10", depth=16),
     _echo("buffered", "BufferedProtocol, 1 KiB, 10 connections", api="buffered"),
+    _echo("buffered_100k", "BufferedProtocol, 100 KiB, 10 connections", api="buffered",
+          size=102_400),
     *_streams("", "read(n), 1 KiB, 10 connections", "read"),
     *_streams("_line", "readline(), 1 KiB, 10 connections", "readline"),
     *_streams("_deep", "readline(), 1 KiB, 16 under way on each of 10", "readline", depth=16),
@@ -177,6 +182,8 @@ ROWS: dict[str, Row] = {row.name: row for row in [
     _echo("udp", "UDP, 1 KiB, 10 clients", api="udp", udp=True, c_options=("--udp",)),
     _echo("tls", "Protocol over TLS, 1 KiB, 10 connections", is_tls=True,
           c_options=("--tls", str(CERTIFICATE))),
+    _echo("tls_100k", "Protocol over TLS, 100 KiB, 10 connections", is_tls=True,
+          size=102_400, c_options=("--tls", str(CERTIFICATE))),
     _echo("churn", "a new connection for each 1 KiB, 10 clients", mode="churn"),
     *(ServerRow(name, "http", title, CPU, False, module, options,
                 load=Load(mode="http", connections=50, timeout=4.0))
