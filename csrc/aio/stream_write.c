@@ -440,12 +440,8 @@ line_bytes(PyObject *data)
 /* All elements as bytes, before anything is done with the first of them: any
    may be none, or run Python that does things to the transport. */
 static PyObject *
-lines_bytes(PyObject *list)
+lines_bytes(PyObject *given)
 {
-    PyObject *given = PySequence_Tuple(list);
-    if (given == NULL) {
-        return NULL;
-    }
     Py_ssize_t count = PyTuple_GET_SIZE(given);
     PyObject *lines = PyTuple_New(count);
     for (Py_ssize_t i = 0; lines != NULL && i < count; i++) {
@@ -456,7 +452,6 @@ lines_bytes(PyObject *list)
         }
         PyTuple_SET_ITEM(lines, i, bytes);
     }
-    Py_DECREF(given);
     return lines;
 }
 
@@ -476,6 +471,12 @@ keep_lines(StreamObject *self, PyObject *lines)
     return 0;
 }
 
+static inline int
+is_lost(const StreamObject *self)
+{
+    return self->conn_lost > 0 || self->fd < 0;
+}
+
 PyObject *
 KevStream_Writelines(PyObject *op, PyObject *list)
 {
@@ -483,27 +484,30 @@ KevStream_Writelines(PyObject *op, PyObject *list)
     if (may_write(self, "writelines") < 0) {
         return NULL;
     }
-    PyObject *lines = lines_bytes(list);
-    if (lines == NULL) {
+    PyObject *given = PySequence_Tuple(list);
+    if (given == NULL) {
         return NULL;
     }
-    Py_ssize_t count = PyTuple_GET_SIZE(lines);
-    if (count == 0 || self->conn_lost > 0 || self->fd < 0) {
-        Py_DECREF(lines);
+    Py_ssize_t count = PyTuple_GET_SIZE(given);
+    if (count == 0 || is_lost(self)) {
+        Py_DECREF(given);
         if (count > 0 && lost_write(self) < 0) {
             return NULL;
         }
         Py_RETURN_NONE;
     }
-    int r = KevStream_SendHeld(self);
-    if (r == 0 && (self->conn_lost > 0 || self->fd < 0)) {
-        Py_DECREF(lines);  /* the sending failed */
+    PyObject *lines = lines_bytes(given);
+    Py_DECREF(given);
+    if (lines == NULL || KevStream_SendHeld(self) < 0) {
+        Py_XDECREF(lines);
+        return NULL;
+    }
+    if (is_lost(self)) {
+        Py_DECREF(lines);  /* a buffer closed it, or the sending failed */
         Py_RETURN_NONE;
     }
     int was_empty = self->wbuf.count == 0;
-    if (r == 0) {
-        r = keep_lines(self, lines);
-    }
+    int r = keep_lines(self, lines);
     Py_DECREF(lines);
     if (r == 0 && was_empty && self->wbuf.count > 0) {
         r = send_now(self);
