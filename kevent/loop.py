@@ -19,10 +19,12 @@ import sys
 from asyncio import base_events, constants, events, format_helpers, sslproto, trsock
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 from selectors import BaseSelector, SelectorKey
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY, socket
+from socket import (
+    AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, SOCK_DGRAM, TCP_NODELAY, socket,
+)
 
 from . import _core
-from .transports import StreamTransport
+from .transports import DatagramTransport, StreamTransport
 
 __all__ = ("EventLoop", "new_event_loop", "run")
 
@@ -73,6 +75,7 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
     """An asyncio event loop whose every wake-up comes out of a kevent ring."""
 
     _stream_class = StreamTransport
+    _datagram_class = DatagramTransport
 
     def __init__(self):
         super().__init__(_LoopSelector(self._watched))
@@ -211,6 +214,12 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
         self._stream_class(self, rawsock, ssl_protocol, **kwargs)
         return ssl_protocol._app_transport
 
+    def _make_datagram_transport(self, sock, protocol, address=None, waiter=None, extra=None):
+        if not _is_plain_datagram(sock):
+            return super()._make_datagram_transport(sock, protocol, address, waiter, extra)
+        self._ensure_fd_no_transport(sock)
+        return self._datagram_class(self, sock, protocol, address, waiter, extra)
+
     def _start_serving(self, protocol_factory, sock, sslcontext=None,
                        server=None, *args, **kwargs):
         if _is_plain(sock) and sock.family in (AF_INET, AF_INET6):
@@ -277,6 +286,18 @@ def _is_plain(sock):
         and kind.sendmsg is socket.sendmsg
         and kind.accept is socket.accept
     )
+
+
+def _is_plain_datagram(sock):
+    kind = type(sock)
+    return (
+        kind is socket or (
+            issubclass(kind, socket)
+            and kind.recvfrom is socket.recvfrom
+            and kind.send is socket.send
+            and kind.sendto is socket.sendto
+        )
+    ) and sock.family in (AF_INET, AF_INET6, AF_UNIX) and sock.type == SOCK_DGRAM
 
 
 def _format_callback(loop, handle):

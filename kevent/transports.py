@@ -1,17 +1,18 @@
 """Transports as programs meet them: what is asked once per connection, in Python.
 
-The C half (`_core.StreamTransport`) moves the bytes; this half answers
-questions about the connection and reports what went wrong with it.
+The C half (`_core.StreamTransport`, `_core.DatagramTransport`) moves the
+bytes; this half answers questions about the connection and reports what went wrong with it.
 """
 from __future__ import annotations
 
+import asyncio
 import socket
 from asyncio import constants, trsock
 from asyncio.log import logger
 
 from . import _core
 
-__all__ = ("StreamTransport",)
+__all__ = ("DatagramTransport", "StreamTransport")
 
 
 class StreamTransport(_core.StreamTransport):
@@ -120,6 +121,44 @@ class StreamTransport(_core.StreamTransport):
 
     def _log(self, message):
         logger.warning(message)
+
+
+class DatagramTransport(_core.DatagramTransport, asyncio.DatagramTransport):
+    """An asyncio.DatagramTransport of a UDP or Unix datagram socket."""
+
+    # The longest datagram that comes whole, in bytes.
+    max_size = 256 * 1024
+
+    def __repr__(self):
+        info = [self.__class__.__name__]
+        if self._sock is None:
+            info.append("closed")
+        elif self._closing:
+            info.append("closing")
+        info.append(f"fd={self._sock_fd}")
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            reading = "polling" if self.is_reading() else "idle"
+            writing = "polling" if self._want_write else "idle"
+            info.append(f"read={reading}")
+            info.append(f"write=<{writing}, bufsize={self.get_write_buffer_size()}>")
+        return f"<{' '.join(info)}>"
+
+    @staticmethod
+    def _describe(sock, extra):
+        # Asked for at birth, as asyncio does: sending may change a name.
+        info = dict(extra or ())
+        info["socket"] = trsock.TransportSocket(sock)
+        info["sockname"] = _name(sock.getsockname)
+        if "peername" not in info:
+            info["peername"] = _name(sock.getpeername)
+        return info
+
+    set_write_buffer_limits = StreamTransport.set_write_buffer_limits
+    _fatal_error = StreamTransport._fatal_error
+    _report = StreamTransport._report
+    _debug = StreamTransport._debug
+    _log = StreamTransport._log
 
 
 def _name(ask):

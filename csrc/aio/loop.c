@@ -13,6 +13,7 @@
 
 #include "aio/callargs.h"
 #include "aio/compat.h"
+#include "aio/datagram.h"
 #include "aio/stream.h"
 #include "mod/errors.h"
 
@@ -384,6 +385,7 @@ release_kernel(LoopObject *self)
     self->ring_pending = 0;
     PyMem_Free(self->receive_buffer);
     self->receive_buffer = NULL;
+    KevDatagram_ArenaFree(self);
 }
 
 static PyObject *
@@ -491,6 +493,10 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->task_factory);
     Py_VISIT(self->transports);
     Py_VISIT(self->transports_data);
+    int r = KevDatagram_ArenaTraverse(self, visit, arg);
+    if (r != 0) {
+        return r;
+    }
     for (Py_ssize_t i = 0; i < self->timers.count; i++) {
         Py_VISIT(self->timers.nodes[i].timer);
     }
@@ -500,8 +506,8 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
             Py_VISIT(row->reader);
             Py_VISIT(row->writer);
         }
-        else if (row->owner == FD_STREAM && row->stream->anchored) {
-            Py_VISIT((PyObject *)row->stream);
+        else if (row->owner != FD_FREE && row->transport->anchored) {
+            Py_VISIT((PyObject *)row->transport);
         }
     }
     return 0;

@@ -18,11 +18,14 @@
 #include "kev/owned.h"
 
 struct StreamObject;
+struct TransportObject;
+struct datagram_arena;
 
 enum fd_owner {
     FD_FREE,
     FD_CALLBACKS,     /* add_reader / add_writer */
     FD_STREAM,        /* a stream transport */
+    FD_DATAGRAM,      /* a datagram transport */
 };
 
 struct loop_fd {
@@ -35,7 +38,7 @@ struct loop_fd {
             PyObject *reader;             // strong, a handle, or NULL
             PyObject *writer;             // strong, a handle, or NULL
         };
-        struct StreamObject *stream;      // strong while it is anchored
+        struct TransportObject *transport;  // strong while it is anchored
     };
 };
 
@@ -51,12 +54,15 @@ typedef struct LoopObject {
     uint32_t turn;                /* number of this callback */
     ReadyObject *ready;
     ReadyObject *due;             /* timers whose time has come */
-    ReadyObject *again;           /* streams with more to read */
-    ReadyObject *held;            /* streams with writes of this callback */
+    ReadyObject *again;           /* transports with more to read */
+    ReadyObject *held;            /* those with writes of this callback */
     struct timer_heap timers;
     struct loop_fd *fds;
     int fds_count;
     char *receive_buffer;         /* made when first needed */
+    struct datagram_arena *datagrams;  /* the same */
+    uint32_t gathering;           /* batches of datagrams being delivered:
+                                     what they send is held */
     PyObject *task_factory;       // strong; NULL or None: there is none
     PyObject *transports;         /* asyncio's own: WeakValueDictionary */
     PyObject *transports_data;    /* its dict, to see if it is empty */
@@ -72,6 +78,7 @@ typedef struct LoopObject {
     char asleep;                  /* may be in the wait: knock */
     char time_patched;            /* self.time() is not ours */
     char run_once_patched;        /* self._run_once() is not ours */
+    char no_sendmmsg;             /* the kernel has none, or hides it */
     uint64_t callbacks_run;
     uint64_t events_seen;
 } LoopObject;
@@ -124,20 +131,29 @@ int KevLoop_Dispatch(LoopObject *self, const struct ukevent *event);
 
 /*
  * Give fd to a stream (edge-triggered reading), anchored: the table keeps a
- * strong reference, until KevLoop_StreamDetach or while KevLoop_StreamAnchor
- * says otherwise.  0 or -1 with an exception.
+ * strong reference, until KevLoop_TransportDetach or while
+ * KevLoop_TransportAnchor says otherwise.  0 or -1 with an exception.
  */
 int KevLoop_StreamAttach(LoopObject *self, int fd,
                          struct StreamObject *stream);
-void KevLoop_StreamDetach(LoopObject *self, int fd,
-                          struct StreamObject *stream);
+
+/* The same in two steps for a datagram transport: fd is its own, not
+   anchored; and it is told when there is something to read. */
+int KevLoop_DatagramClaim(LoopObject *self, int fd,
+                          struct TransportObject *datagram);
+int KevLoop_DatagramWatch(LoopObject *self, int fd);
+
+/* The end of either. */
+void KevLoop_TransportDetach(LoopObject *self, int fd,
+                             struct TransportObject *transport);
 
 /* Whether the table's reference is strong: a transport that neither reads nor
    writes lives, as asyncio's does, only as long as somebody else wants it. */
-void KevLoop_StreamAnchor(struct StreamObject *stream, int anchored);
+void KevLoop_TransportAnchor(struct TransportObject *transport, int anchored);
 
 /* Also report when fd can be written to, or no longer. */
 int KevLoop_StreamWantWrite(LoopObject *self, int fd, int want);
+int KevLoop_DatagramWantWrite(LoopObject *self, int fd, int want);
 
 /* RuntimeError if a transport that is not closing uses fd. */
 int KevLoop_CheckNoTransport(LoopObject *self, int fd, PyObject *fileobj);

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "aio/callargs.h"
+#include "aio/datagram.h"
 #include "aio/stream.h"
 #include "mod/errors.h"
 
@@ -24,6 +25,7 @@
 
 #define STREAM_EVENTS                                                     \
     (KEVENT_POLL_POLLIN | KEVENT_POLL_POLLRDHUP | KEVENT_POLL_POLLPRI)
+#define DATAGRAM_EVENTS KEVENT_POLL_POLLIN
 
 struct loop_fd *
 KevLoop_FdRow(LoopObject *self, int fd)
@@ -57,6 +59,12 @@ static struct loop_fd *
 row_of(LoopObject *self, int fd)
 {
     return fd >= 0 && fd < self->fds_count ? &self->fds[fd] : NULL;
+}
+
+static inline int
+has_transport(const struct loop_fd *row)
+{
+    return row->owner == FD_STREAM || row->owner == FD_DATAGRAM;
 }
 
 /* ---- the kevent of a row -------------------------------------------- */
@@ -160,12 +168,12 @@ set_callback(LoopObject *self, int fd, PyObject *handle, int writing)
     if (row == NULL) {
         return -1;
     }
-    if (row->owner == FD_STREAM) {
-        PyObject *stream = Py_NewRef((PyObject *)row->stream);
+    if (has_transport(row)) {
+        PyObject *transport = Py_NewRef((PyObject *)row->transport);
         PyErr_Format(PyExc_RuntimeError,
                      "File descriptor %d is used by transport %R", fd,
-                     stream);
-        Py_DECREF(stream);
+                     transport);
+        Py_DECREF(transport);
         return -1;
     }
     uint32_t add = writing ? WRITABLE : READABLE;
@@ -262,14 +270,13 @@ KevLoop_CheckNoTransport(LoopObject *self, int fd, PyObject *fileobj)
 {
     struct loop_fd *row = row_of(self, fd);
     PyObject *transport = NULL;
-    if (row != NULL && row->owner == FD_STREAM
-        && !KevStream_IsClosing(row->stream)) {
-        transport = Py_NewRef((PyObject *)row->stream);
+    if (row != NULL && has_transport(row) && !row->transport->closing) {
+        transport = Py_NewRef((PyObject *)row->transport);
     }
     else if (self->transports_data != NULL
              && (!PyDict_CheckExact(self->transports_data)
                  || PyDict_GET_SIZE(self->transports_data) > 0)) {
-        /* asyncio's own transports (datagrams) are listed there. */
+        /* asyncio's own transports are listed there. */
         PyObject *all = Py_NewRef(self->transports);
         transport = PyObject_CallMethod(all, "get", "i", fd);
         Py_DECREF(all);
@@ -422,78 +429,111 @@ KevLoop_EnsureNoTransport(PyObject *op, PyObject *fileobj)
     Py_RETURN_NONE;
 }
 
-/* ---- streams -------------------------------------------------------- */
+/* ---- transports ----------------------------------------------------- */
+
+/* The row of fd, with no owner; NULL with an exception. */
+static struct loop_fd *
+free_row(LoopObject *self, int fd)
+{
+    struct loop_fd *row = KevLoop_FdRow(self, fd);
+    if (row == NULL || row->owner == FD_FREE) {
+        return row;
+    }
+    /* What watched this number watched a file that is gone. */
+    struct loop_fd old = *row;
+    row->owner = FD_FREE;
+    kevent_remove(self, fd);
+    if (has_transport(&old)) {
+        old.transport->attached = 0;  /* it must not touch our kevent */
+        KevLoop_TransportAnchor(old.transport, 0);
+    }
+    else {
+        Py_XDECREF(old.reader);
+        Py_XDECREF(old.writer);
+    }
+    return KevLoop_FdRow(self, fd);  /* a destructor may have moved it */
+}
 
 int
 KevLoop_StreamAttach(LoopObject *self, int fd, struct StreamObject *stream)
 {
-    struct loop_fd *row = KevLoop_FdRow(self, fd);
-    if (row == NULL) {
-        return -1;
-    }
-    if (row->owner != FD_FREE) {
-        /* What watched this number watched a file that is gone. */
-        struct loop_fd old = *row;
-        row->owner = FD_FREE;
-        kevent_remove(self, fd);
-        if (old.owner == FD_STREAM) {
-            old.stream->attached = 0;  /* it must not touch our kevent */
-            KevLoop_StreamAnchor(old.stream, 0);
-        }
-        else {
-            Py_XDECREF(old.reader);
-            Py_XDECREF(old.writer);
-        }
-        row = KevLoop_FdRow(self, fd);  /* a destructor may have moved it */
-        if (row == NULL) {
-            return -1;
-        }
-    }
-    if (kevent_add(self, fd, STREAM_EVENTS, KEVENT_REQ_ET) < 0) {
+    struct loop_fd *row = free_row(self, fd);
+    if (row == NULL
+        || kevent_add(self, fd, STREAM_EVENTS, KEVENT_REQ_ET) < 0) {
         return -1;
     }
     row->owner = FD_STREAM;
-    row->stream = stream;
-    KevLoop_StreamAnchor(stream, 1);
+    row->transport = (TransportObject *)stream;
+    KevLoop_TransportAnchor(row->transport, 1);
     return 0;
 }
 
-void
-KevLoop_StreamDetach(LoopObject *self, int fd, struct StreamObject *stream)
+int
+KevLoop_DatagramClaim(LoopObject *self, int fd, TransportObject *datagram)
 {
-    struct loop_fd *row = row_of(self, fd);
-    if (row != NULL && row->owner == FD_STREAM && row->stream == stream) {
-        row->owner = FD_FREE;
-        row->stream = NULL;
-        kevent_remove(self, fd);
-        KevLoop_StreamAnchor(stream, 0);
+    struct loop_fd *row = free_row(self, fd);
+    if (row == NULL) {
+        return -1;
     }
-}
-
-void
-KevLoop_StreamAnchor(struct StreamObject *stream, int anchored)
-{
-    if (stream->anchored != anchored) {
-        stream->anchored = (char)anchored;
-        if (anchored) {
-            Py_INCREF((PyObject *)stream);
-        }
-        else {
-            Py_DECREF((PyObject *)stream);
-        }
-    }
+    row->owner = FD_DATAGRAM;
+    row->transport = datagram;
+    return 0;
 }
 
 int
-KevLoop_StreamWantWrite(LoopObject *self, int fd, int want)
+KevLoop_DatagramWatch(LoopObject *self, int fd)
+{
+    return kevent_add(self, fd, DATAGRAM_EVENTS, KEVENT_REQ_ET);
+}
+
+void
+KevLoop_TransportDetach(LoopObject *self, int fd, TransportObject *transport)
+{
+    struct loop_fd *row = row_of(self, fd);
+    if (row != NULL && has_transport(row) && row->transport == transport) {
+        row->owner = FD_FREE;
+        row->transport = NULL;
+        kevent_remove(self, fd);
+        KevLoop_TransportAnchor(transport, 0);
+    }
+}
+
+void
+KevLoop_TransportAnchor(TransportObject *transport, int anchored)
+{
+    if (transport->anchored != anchored) {
+        transport->anchored = (char)anchored;
+        if (anchored) {
+            Py_INCREF((PyObject *)transport);
+        }
+        else {
+            Py_DECREF((PyObject *)transport);
+        }
+    }
+}
+
+static int
+want_write(LoopObject *self, int fd, uint32_t events, int want)
 {
     int r = kevent_of(self, KEVENT_CTL_MODIFY, fd,
-                      STREAM_EVENTS | (want ? WRITABLE : 0), KEVENT_REQ_ET);
+                      events | (want ? WRITABLE : 0), KEVENT_REQ_ET);
     if (r < 0) {
         KevErr_Set(-r, "watching descriptor %d", fd);
         return -1;
     }
     return 0;
+}
+
+int
+KevLoop_StreamWantWrite(LoopObject *self, int fd, int want)
+{
+    return want_write(self, fd, STREAM_EVENTS, want);
+}
+
+int
+KevLoop_DatagramWantWrite(LoopObject *self, int fd, int want)
+{
+    return want_write(self, fd, DATAGRAM_EVENTS, want);
 }
 
 /* ---- dispatch ------------------------------------------------------- */
@@ -558,7 +598,9 @@ KevLoop_Dispatch(LoopObject *self, const struct ukevent *event)
     case FD_CALLBACKS:
         return dispatch_callbacks(self, fd, events);
     case FD_STREAM:
-        return KevStream_OnEvents(row->stream, events);
+        return KevStream_OnEvents((StreamObject *)row->transport, events);
+    case FD_DATAGRAM:
+        return KevDatagram_OnEvents((DatagramObject *)row->transport, events);
     case FD_FREE:
         break;
     }
@@ -583,10 +625,10 @@ KevLoop_FdsClear(LoopObject *self)
             Py_XDECREF(reader);
             Py_XDECREF(writer);
         }
-        else if (owner == FD_STREAM) {
-            struct StreamObject *stream = row->stream;
-            row->stream = NULL;
-            KevLoop_StreamAnchor(stream, 0);
+        else if (owner != FD_FREE) {
+            TransportObject *transport = row->transport;
+            row->transport = NULL;
+            KevLoop_TransportAnchor(transport, 0);
         }
     }
 }
@@ -611,8 +653,9 @@ KevLoop_Watched(PyObject *op, PyObject *Py_UNUSED(ignored))
                 Py_NewRef(row->reader != NULL ? row->reader : Py_None),
                 Py_NewRef(row->writer != NULL ? row->writer : Py_None));
         }
-        else if (row->owner == FD_STREAM) {
-            value = Py_BuildValue("iOO", KevStream_Polling(row->stream),
+        else if (has_transport(row)) {
+            value = Py_BuildValue("iOO",
+                                  KevTransport_Polling(row->transport),
                                   Py_None, Py_None);
         }
         else {

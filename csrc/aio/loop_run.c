@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-#include "aio/stream.h"
+#include "aio/transport.h"
 #include "mod/errors.h"
 
 #define LONGEST_WAIT_NS ((int64_t)24 * 3600 * 1000000000)
@@ -127,7 +127,7 @@ run_handles(LoopObject *self, ReadyObject *queue, uint32_t count)
         int r = KevHandle_Run(state, self, handle);
         Py_DECREF(handle);
         if (KevReady_Len(self->held) > 0) {
-            r = KevStream_AfterCallback(self, r);
+            r = KevTransport_AfterCallback(self, r);
         }
         if (r < 0) {
             return -1;
@@ -149,7 +149,7 @@ dispatch_ring(LoopObject *self, uint32_t count)
         self->turn++;
         int r = KevLoop_Dispatch(self, &event);
         if (KevReady_Len(self->held) > 0) {
-            r = KevStream_AfterCallback(self, r);
+            r = KevTransport_AfterCallback(self, r);
         }
         if (r < 0) {
             return -1;
@@ -158,17 +158,17 @@ dispatch_ring(LoopObject *self, uint32_t count)
     return 0;
 }
 
-/* Streams that stopped reading so that others had their turn. */
+/* Transports that stopped reading so that others had their turn. */
 static int
 read_again(LoopObject *self, uint32_t count)
 {
     while (count-- > 0 && KevReady_Len(self->again) > 0) {
-        PyObject *stream = KevReady_Pop(self->again);
+        PyObject *transport = KevReady_Pop(self->again);
         self->turn++;
-        int r = KevStream_Again((struct StreamObject *)stream);
-        Py_DECREF(stream);
+        int r = KevTransport_Again((TransportObject *)transport);
+        Py_DECREF(transport);
         if (KevReady_Len(self->held) > 0) {
-            r = KevStream_AfterCallback(self, r);
+            r = KevTransport_AfterCallback(self, r);
         }
         if (r < 0) {
             return -1;
@@ -181,6 +181,11 @@ static int
 run_pass(LoopObject *self)
 {
     if (KevLoop_CheckOpen(self) < 0 || PyErr_CheckSignals() < 0) {
+        return -1;
+    }
+    /* Within a callback: what that has sent goes out before we wait. */
+    if (KevReady_Len(self->held) > 0
+        && KevTransport_AfterCallback(self, 0) < 0) {
         return -1;
     }
     if (wait_for_events(self) < 0) {

@@ -58,6 +58,56 @@ net_sendv(int fd, struct iovec *iov, size_t count)
     }
 }
 
+/* Datagrams: count messages at most, as many as are there or can leave.  How
+   many they were, or -errno of the first. */
+static inline int
+net_recvmmsg(int fd, struct mmsghdr *messages, unsigned count)
+{
+    for (;;) {
+        int n = recvmmsg(fd, messages, count, MSG_DONTWAIT | MSG_CMSG_CLOEXEC,
+                         NULL);
+        if (n >= 0 || errno != EINTR) {
+            return n >= 0 ? n : -errno;
+        }
+    }
+}
+
+static inline int
+net_sendmmsg(int fd, struct mmsghdr *messages, unsigned count)
+{
+    for (;;) {
+        int n = sendmmsg(fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n >= 0 || errno != EINTR) {
+            return n >= 0 ? n : -errno;
+        }
+    }
+}
+
+/* One datagram; name may be NULL on a connected socket. */
+static inline ssize_t
+net_sendto(int fd, const void *data, size_t size, const struct sockaddr *name,
+           socklen_t length)
+{
+    for (;;) {
+        ssize_t n = sendto(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, name,
+                           length);
+        if (n >= 0 || errno != EINTR) {
+            return n >= 0 ? n : -errno;
+        }
+    }
+}
+
+static inline ssize_t
+net_recvmsg_one(int fd, struct msghdr *message)
+{
+    for (;;) {
+        ssize_t n = recvmsg(fd, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (n >= 0 || errno != EINTR) {
+            return n >= 0 ? n : -errno;
+        }
+    }
+}
+
 static inline int
 net_accept(int fd, struct sockaddr *address, socklen_t *length)
 {

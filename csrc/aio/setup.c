@@ -1,6 +1,7 @@
 /*
  * setup.c - what the loop layer needs from Python, looked up at import.
  */
+#include "aio/datagram.h"
 #include "aio/handle.h"
 #include "aio/loop.h"
 #include "aio/ready.h"
@@ -82,7 +83,8 @@ KevAio_Setup(PyObject *module, ModState *state)
         || KevLoop_Setup(module, state) < 0) {
         return -1;
     }
-    if (KevStream_Setup(module, state) < 0) {
+    if (KevStream_Setup(module, state) < 0
+        || KevDatagram_Setup(module, state) < 0) {
         return -1;
     }
     return KevStreams_Setup(module, state);

@@ -67,7 +67,8 @@ KevStream_Detach(StreamObject *self)
 {
     if (self->attached) {
         self->attached = 0;
-        KevLoop_StreamDetach(self->loop, self->fd, self);
+        KevLoop_TransportDetach(self->loop, self->fd,
+                                (TransportObject *)self);
     }
 }
 
@@ -75,8 +76,9 @@ void
 KevStream_Anchor(StreamObject *self)
 {
     if (self->attached) {
-        KevLoop_StreamAnchor(self, (!self->paused && !self->read_eof)
-                                       || self->wbuf.count > 0);
+        KevLoop_TransportAnchor((TransportObject *)self,
+                                (!self->paused && !self->read_eof)
+                                    || self->wbuf.count > 0);
     }
 }
 
@@ -370,17 +372,10 @@ handle_again(StreamObject *self, uint32_t Py_UNUSED(events))
 int
 KevStream_Again(StreamObject *self)
 {
-    self->queued_again = 0;
     if (self->loop == NULL || !self->readable || self->context == NULL) {
         return 0;
     }
     return in_context(self, handle_again, 0);
-}
-
-int
-KevStream_IsClosing(const StreamObject *self)
-{
-    return self->closing;
 }
 
 int

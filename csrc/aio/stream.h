@@ -10,7 +10,7 @@
 #ifndef KEV_AIO_STREAM_H
 #define KEV_AIO_STREAM_H
 
-#include "aio/loop.h"
+#include "aio/transport.h"
 #include "aio/wbuf.h"
 
 #include <sys/socket.h>
@@ -24,15 +24,7 @@ struct stream_names {
 };
 
 typedef struct StreamObject {
-    PyObject_HEAD
-    /* asyncio's slots, as its class statements lay them out */
-    PyObject *extra;            // strong or NULL
-    PyObject *high_slot;        // not ours to use: see high_water
-    PyObject *loop_slot;        // nor this: Python can write anything there
-    PyObject *low_slot;
-    PyObject *paused_slot;
-    /* ours */
-    LoopObject *loop;           // strong; NULL once the connection is lost
+    TRANSPORT_HEAD
     PyObject *sock;             // strong: the socket object, once asked for
     PyObject *protocol;         // strong; NULL once lost
     PyObject *server;           // strong or NULL
@@ -47,21 +39,16 @@ typedef struct StreamObject {
     uint32_t conn_lost;         /* connection_lost is scheduled, or done */
     uint32_t last_turn;         /* the loop's turn when it last wrote */
     short family;
-    char attached;              /* the loop reports events */
-    char anchored;              /* and keeps it alive */
     char protocol_connected;
     char buffered;              /* protocol is a BufferedProtocol */
-    char closing;
     char paused;
     char read_eof;              /* the peer ended, and we stay open */
     char write_eof;
     char readable;              /* there may be something to read */
     char drain;                 /* a short read does not mean empty */
-    char queued_again;          /* in the loop's list of those with more */
     char want_write;            /* the loop reports when it can be sent */
     char gathers;               /* its callbacks write more than once */
     char wrote_more;            /* the last one that wrote did so */
-    char held;                  /* wbuf goes out when the callback returns */
     char protocol_paused;
     char extra_filled;          /* extra holds all there is to know */
 } StreamObject;
@@ -85,11 +72,8 @@ int KevStream_OnEvents(StreamObject *self, uint32_t events);
 /* It stopped reading with more to come: read on.  As above. */
 int KevStream_Again(StreamObject *self);
 
-/* Send what all streams of the loop hold: a callback has returned r, with its
-   exception set if r < 0.  r, or -1 if the sending must end the pass. */
-int KevStream_AfterCallback(LoopObject *loop, int r);
-
-int KevStream_IsClosing(const StreamObject *self);
+/* The callback that wrote has returned: send what is held.  0 or -1. */
+int KevStream_AfterCallback(StreamObject *self);
 
 /* What it waits for: 1 reading, 2 writing, as selectors has it. */
 int KevStream_Polling(const StreamObject *self);

@@ -182,20 +182,6 @@ read_buffered(StreamObject *self)
     return more;
 }
 
-/* Have the loop come back in its next pass. */
-static int
-queue_again(StreamObject *self)
-{
-    if (self->queued_again || self->loop == NULL) {
-        return 0;
-    }
-    if (KevReady_Push(self->loop->again, (PyObject *)self) < 0) {
-        return -1;
-    }
-    self->queued_again = 1;
-    return 0;
-}
-
 int
 KevStream_ReadReady(StreamObject *self)
 {
@@ -207,7 +193,7 @@ KevStream_ReadReady(StreamObject *self)
     int r = self->buffered ? read_buffered(self) : read_plain(self);
     Py_DECREF(protocol);
     if (r > 0) {
-        r = queue_again(self);
+        r = KevTransport_QueueAgain((TransportObject *)self);
     }
     return r;
 }
@@ -215,5 +201,6 @@ KevStream_ReadReady(StreamObject *self)
 int
 KevStream_ResumeReading(StreamObject *self)
 {
-    return self->readable ? queue_again(self) : 0;
+    return self->readable
+        ? KevTransport_QueueAgain((TransportObject *)self) : 0;
 }

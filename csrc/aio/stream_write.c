@@ -70,7 +70,7 @@ want_write(StreamObject *self)
     if (!self->attached) {
         return 0;
     }
-    KevLoop_StreamAnchor(self, 1);
+    KevLoop_TransportAnchor((TransportObject *)self, 1);
     if (self->want_write) {
         return 0;
     }
@@ -286,27 +286,12 @@ KevStream_SendHeld(StreamObject *self)
 }
 
 int
-KevStream_AfterCallback(LoopObject *loop, int r)
+KevStream_AfterCallback(StreamObject *self)
 {
-    PyObject *raised = r < 0 ? KevErr_GetRaised() : NULL;
-    while (KevReady_Len(loop->held) > 0) {
-        StreamObject *stream = (StreamObject *)KevReady_Pop(loop->held);
-        if (!stream->wrote_more) {
-            stream->gathers = 0;
-        }
-        if (KevStream_SendHeld(stream) < 0) {
-            if (raised == NULL) {
-                raised = KevErr_GetRaised();
-            }
-            PyErr_Clear();
-        }
-        Py_DECREF(stream);
+    if (!self->wrote_more) {
+        self->gathers = 0;
     }
-    if (raised != NULL) {
-        KevErr_SetRaised(raised);
-        return -1;
-    }
-    return r;
+    return KevStream_SendHeld(self);
 }
 
 /* Is this write to be held for the end of the callback? */

@@ -94,7 +94,7 @@ is_closing(WriterObject *self)
     }
     if (PyObject_TypeCheck(transport,
                            (PyTypeObject *)self->state->stream_type)) {
-        return KevStream_IsClosing((StreamObject *)transport);
+        return ((StreamObject *)transport)->closing;
     }
     PyObject *res = PyObject_CallMethodNoArgs(transport,
                                               self->state->str_is_closing);
