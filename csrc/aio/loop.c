@@ -386,6 +386,7 @@ release_kernel(LoopObject *self)
     PyMem_Free(self->receive_buffer);
     self->receive_buffer = NULL;
     KevDatagram_ArenaFree(self);
+    KevSpare_Clear(&self->spares);
 }
 
 static PyObject *

@@ -13,6 +13,7 @@
 
 #include "aio/handle.h"
 #include "aio/ready.h"
+#include "aio/spare.h"
 #include "aio/timers.h"
 #include "kev/kevent.h"
 #include "kev/owned.h"
@@ -63,6 +64,7 @@ typedef struct LoopObject {
     struct datagram_arena *datagrams;  /* the same */
     uint32_t gathering;           /* batches of datagrams being delivered:
                                      what they send is held */
+    struct spares spares;
     PyObject *task_factory;       // strong; NULL or None: there is none
     PyObject *transports;         /* asyncio's own: WeakValueDictionary */
     PyObject *transports_data;    /* its dict, to see if it is empty */

@@ -22,10 +22,9 @@ net_recv(int fd, void *buffer, size_t size)
 }
 
 static inline ssize_t
-net_recvmsg(int fd, void *buffer, size_t size, int *ret_flags)
+net_recvmsg(int fd, struct iovec *iov, size_t count, int *ret_flags)
 {
-    struct iovec iov = {.iov_base = buffer, .iov_len = size};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
     for (;;) {
         ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
         if (n >= 0 || errno != EINTR) {

@@ -38,6 +38,7 @@ typedef struct StreamObject {
     int fd_number;              /* what it was, for repr */
     uint32_t conn_lost;         /* connection_lost is scheduled, or done */
     uint32_t last_turn;         /* the loop's turn when it last wrote */
+    uint32_t last_read;         /* how many bytes the last read brought */
     short family;
     char protocol_connected;
     char buffered;              /* protocol is a BufferedProtocol */

@@ -2,17 +2,24 @@
  * stream_read.c - from the socket to the protocol.
  *
  * The loop reports edges, so each stream remembers whether there may be
- * something to read; pausing and resuming reading is a matter of flags.  One
- * recv() per pass, as asyncio does it: what is left waits for the next pass,
- * so that one busy peer cannot starve the others.
+ * something to read; pausing and resuming reading is a matter of flags.  What
+ * is left after a full read waits for the next pass, as on asyncio's loop, so
+ * that one busy peer cannot starve the others.  Only if the protocol has
+ * queued no callback a few more reads follow at once: nobody can tell them
+ * from reads in passes of their own, and the memory is still in the cache.
  *
  * A short read means that the socket is empty (and that the next segment will
  * be an edge), unless the event told of more than data: then we read on until
  * the kernel says EAGAIN or the end.
  */
+#include "aio/stream.h"
+
+#include <string.h>
+
 #include "aio/compat.h"
 #include "aio/netio.h"
-#include "aio/stream.h"
+
+#define READS_IN_A_ROW 4
 
 #define DATA_RECEIVED_FAILED                                              \
     "Fatal error: protocol.data_received() call failed."
@@ -30,22 +37,23 @@ is_reading(const StreamObject *self)
         && self->conn_lost == 0;
 }
 
-/* Receives, and settles what is known of the socket: `more` if the next pass
-   should read again. */
+/* Receives into one buffer or two, and settles what is known of the socket:
+   `more` if the next read may bring something, too. */
 static ssize_t
-receive(StreamObject *self, char *buffer, size_t size, int *ret_more)
+receive(StreamObject *self, struct iovec *iov, size_t count, int *ret_more)
 {
     ssize_t n;
-    if (self->family == AF_UNIX) {
-        /* A message with descriptors ends the read early. */
+    size_t size = iov[0].iov_len + (count > 1 ? iov[1].iov_len : 0);
+    if (count == 1 && self->family != AF_UNIX) {
+        n = net_recv(self->fd, iov[0].iov_base, size);
+    }
+    else {
+        /* On a Unix socket a message with descriptors ends the read early. */
         int flags = 0;
-        n = net_recvmsg(self->fd, buffer, size, &flags);
+        n = net_recvmsg(self->fd, iov, count, &flags);
         if (n > 0 && (flags & MSG_CTRUNC) != 0) {
             self->drain = 1;
         }
-    }
-    else {
-        n = net_recv(self->fd, buffer, size);
     }
     *ret_more = 0;
     if (n == -EAGAIN || n == -EWOULDBLOCK || n == 0) {
@@ -55,6 +63,7 @@ receive(StreamObject *self, char *buffer, size_t size, int *ret_more)
     else if (n > 0) {
         *ret_more = (size_t)n == size || self->drain;
         self->readable = (char)*ret_more;
+        self->last_read = (uint32_t)n;
     }
     return n;
 }
@@ -84,6 +93,83 @@ on_eof(StreamObject *self)
     return KevStream_Close(self);
 }
 
+/*
+ * What was received, in one piece: a new reference and its room, or NULL.
+ * Nothing of it is in `direct`, or its first `room` bytes are; what did not
+ * fit is in the loop's buffer.  Steals direct.
+ */
+static PyObject *
+joined(LoopObject *loop, PyObject *direct, Py_ssize_t room, Py_ssize_t n,
+       Py_ssize_t *ret_room)
+{
+    Py_ssize_t first = direct == NULL ? 0 : n < room ? n : room;
+    if (n < SPARE_SMALLEST && direct == NULL) {
+        *ret_room = 0;
+        return PyBytes_FromStringAndSize(loop->receive_buffer, n);
+    }
+    if (direct != NULL && n <= room && room - n <= room / 8) {
+        KevSpare_SetSize(direct, n);
+        *ret_room = room;
+        return direct;
+    }
+    /* It would waste memory if somebody keeps it, or it is too small. */
+    PyObject *data = KevSpare_Take(&loop->spares, n, ret_room);
+    if (data != NULL) {
+        char *to = PyBytes_AS_STRING(data);
+        if (first > 0) {
+            memcpy(to, PyBytes_AS_STRING(direct), (size_t)first);
+        }
+        if (n > first) {
+            memcpy(to + first, loop->receive_buffer, (size_t)(n - first));
+        }
+        KevSpare_SetSize(data, n);
+    }
+    if (direct != NULL) {
+        KevSpare_Return(&loop->spares, direct, room);
+    }
+    return data;
+}
+
+/*
+ * What data_received() is to be called with: a new reference and its room.
+ * NULL if there is nothing (*ret_n <= 0 says why), or with an exception.
+ *
+ * Large messages are received where the program will read them: a stream that
+ * had one is expected to have another of its size.
+ */
+static PyObject *
+receive_bytes(StreamObject *self, ssize_t *ret_n, int *ret_more,
+              Py_ssize_t *ret_room)
+{
+    LoopObject *loop = self->loop;
+    struct iovec iov[2];
+    size_t count = 0;
+    Py_ssize_t room = 0;
+    PyObject *direct = NULL;
+    if (self->last_read >= SPARE_LARGE) {
+        Py_ssize_t expected = self->last_read < LOOP_RECEIVE_SIZE
+            ? (Py_ssize_t)self->last_read : LOOP_RECEIVE_SIZE;
+        direct = KevSpare_Take(&loop->spares, expected, &room);
+        if (direct == NULL) {
+            return NULL;
+        }
+        iov[count].iov_base = PyBytes_AS_STRING(direct);
+        iov[count++].iov_len = (size_t)room;
+    }
+    if (room < LOOP_RECEIVE_SIZE) {
+        iov[count].iov_base = loop->receive_buffer;
+        iov[count++].iov_len = (size_t)(LOOP_RECEIVE_SIZE - room);
+    }
+    *ret_n = receive(self, iov, count, ret_more);
+    if (*ret_n <= 0) {
+        if (direct != NULL) {
+            KevSpare_Return(&loop->spares, direct, room);
+        }
+        return NULL;
+    }
+    return joined(loop, direct, room, *ret_n, ret_room);
+}
+
 /* 1: something was received and more may follow; 0: that was all; -1. */
 static int
 read_plain(StreamObject *self)
@@ -96,8 +182,10 @@ read_plain(StreamObject *self)
             return KevStream_Fatal(self, READ_FAILED);
         }
     }
-    int more;
-    ssize_t n = receive(self, loop->receive_buffer, LOOP_RECEIVE_SIZE, &more);
+    int more = 0;
+    ssize_t n = 1;
+    Py_ssize_t room = 0;
+    PyObject *data = receive_bytes(self, &n, &more, &room);
     if (n == -EAGAIN || n == -EWOULDBLOCK) {
         return 0;
     }
@@ -107,13 +195,17 @@ read_plain(StreamObject *self)
     if (n == 0) {
         return on_eof(self);
     }
-    PyObject *data = PyBytes_FromStringAndSize(loop->receive_buffer, n);
     if (data == NULL) {
         return KevStream_Fatal(self, READ_FAILED);
     }
     PyObject *res = PyObject_CallMethodOneArg(
         self->protocol, loop->state->str_data_received, data);
-    Py_DECREF(data);
+    if (room > 0) {
+        KevSpare_Return(&loop->spares, data, room);
+    }
+    else {
+        Py_DECREF(data);
+    }
     if (res == NULL) {
         return KevStream_Fatal(self, DATA_RECEIVED_FAILED);
     }
@@ -160,7 +252,8 @@ read_buffered(StreamObject *self)
         return 0;
     }
     int more;
-    ssize_t n = receive(self, view.buf, (size_t)view.len, &more);
+    struct iovec iov = {.iov_base = view.buf, .iov_len = (size_t)view.len};
+    ssize_t n = receive(self, &iov, 1, &more);
     PyBuffer_Release(&view);
     if (n == -EAGAIN || n == -EWOULDBLOCK || was_lost(self)) {
         return 0;
@@ -189,8 +282,18 @@ KevStream_ReadReady(StreamObject *self)
         return 0;
     }
     /* The callback may let go of the protocol under itself. */
+    LoopObject *loop = self->loop;
     PyObject *protocol = Py_NewRef(self->protocol);
-    int r = self->buffered ? read_buffered(self) : read_plain(self);
+    uint32_t queued = KevReady_Len(loop->ready);
+    int r;
+    int reads = 0;
+    do {
+        loop->turn++;
+        r = self->buffered ? read_buffered(self) : read_plain(self);
+    } while (r > 0 && ++reads < READS_IN_A_ROW && is_reading(self)
+             && self->fd >= 0 && self->protocol == protocol
+             && KevReady_Len(loop->ready) == queued
+             && KevReady_Len(loop->held) == 0);
     Py_DECREF(protocol);
     if (r > 0) {
         r = KevTransport_QueueAgain((TransportObject *)self);
