@@ -233,8 +233,8 @@ KevLoop_RunOnce(LoopObject *self)
     return r;
 }
 
-int
-KevLoop_Run(LoopObject *self)
+static int
+run_until_stopped(LoopObject *self)
 {
     ModState *state = self->state;
     do {
@@ -251,4 +251,18 @@ KevLoop_Run(LoopObject *self)
         }
     } while (!self->stopping);
     return 0;
+}
+
+int
+KevLoop_Run(LoopObject *self)
+{
+    if (KevLoop_CheckOpen(self) < 0) {
+        return -1;
+    }
+    kev_queue_steady(self->queue, true);
+    int r = run_until_stopped(self);
+    if (self->queue != NULL) {
+        kev_queue_steady(self->queue, false);
+    }
+    return r;
 }

@@ -7,6 +7,8 @@
 #ifndef KEV_OWNED_H
 #define KEV_OWNED_H
 
+#include <stdbool.h>
+
 #include "kevent.h"
 
 /*
@@ -18,6 +20,13 @@
  * The number of entries added (0: time is up), or -EINTR, or -errno.
  */
 int kev_queue_poll(struct kev_queue *queue, uint64_t timeout_ns);
+
+/*
+ * From here on, until told otherwise, all calls of kev_queue_poll() are made
+ * by the calling thread, which will not end before.  That allows polls without
+ * sleep to be made without a system call while nothing happens (lull.h).
+ */
+void kev_queue_steady(struct kev_queue *queue, bool steady);
 
 /*
  * The owner has read count entries: their slots are free again.  (The same

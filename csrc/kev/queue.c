@@ -59,6 +59,7 @@ kevent_open(struct kev_queue **ret_queue, unsigned flags)
     queue->spare_bell = -1;
     queue->references = 1;
     kev_heap_init(&queue->timers);
+    kev_lull_init(&queue->lull);
     pthread_mutex_init(&queue->lock, NULL);
     int r = queue_fill(queue);
     if (r < 0) {
@@ -96,6 +97,7 @@ kev_queue_shut(struct kev_queue *queue)
 {
     /* Closing the set forgets its entries, but not in another process that
        shares it: nothing is removed from it, so nothing is there either. */
+    kev_lull_fini(&queue->lull);
     descriptor_close(&queue->epfd);
     descriptor_close(&queue->clock_fd);
     descriptor_close(&queue->signal_fd);

@@ -15,6 +15,7 @@
 
 #include "kev/heap.h"
 #include "kev/kevent.h"
+#include "kev/lull.h"
 #include "kev/note.h"
 #include "kev/record.h"
 #include "kev/registry.h"
@@ -69,6 +70,7 @@ struct kev_queue {
     struct kev_heap timers;
     struct kev_registry registry;
     struct kev_ring ring;
+    struct kev_lull lull;            /* owned only */
 
     int bell_fd;                     /* eventfd: wakes the sleeper */
     int clock_fd;                    /* timerfd or -1 */

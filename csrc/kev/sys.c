@@ -7,7 +7,7 @@
  * nobody is ever woken before his time.  A look without sleeping needs none
  * of that and is plain epoll_wait, which is some 25 ns cheaper.
  */
-#define _GNU_SOURCE 1   /* ppoll, TFD_TIMER_CANCEL_ON_SET */
+#define _GNU_SOURCE 1   /* ppoll, secure_getenv, TFD_TIMER_... */
 
 #include "kev/sys.h"
 
@@ -32,6 +32,11 @@
 #endif
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441
+#endif
+
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#define SYS_io_uring_enter 426
 #endif
 
 #define P_PIDFD_ID 3   /* P_PIDFD, which older C libraries lack */
@@ -161,6 +166,167 @@ kev_sys_epoll_wait(int epfd, struct epoll_event *events, int events_max,
     }
     return epoll_wait_coarse(epfd, events, events_max, timeout_ns, sigmask);
 }
+
+/* ---- io_uring: the little that is used of it ---- */
+
+/* linux/io_uring.h, which a machine that builds may have too old or not. */
+struct uring_offsets {
+    uint32_t head, tail, ring_mask, ring_entries;
+    uint32_t more[4];            /* see uring_params */
+    uint64_t user_addr;
+};
+
+struct uring_params {
+    uint32_t sq_entries, cq_entries, flags, sq_thread_cpu, sq_thread_idle;
+    uint32_t features, wq_fd, resv[3];
+    struct uring_offsets sq;     /* more: flags, dropped, array, - */
+    struct uring_offsets cq;     /* more: overflow, cqes, flags, - */
+};
+
+struct kev_uring_sqe {
+    uint8_t opcode, flags;
+    uint16_t ioprio;
+    int32_t fd;
+    uint64_t off, addr;
+    uint32_t len, poll_events;
+    uint64_t user_data;
+    uint64_t rest[3];
+};
+
+struct uring_cqe {
+    uint64_t user_data;
+    int32_t res;
+    uint32_t flags;
+};
+
+_Static_assert(sizeof(struct uring_params) == 120, "what the kernel writes");
+_Static_assert(sizeof(struct kev_uring_sqe) == 64, "what the kernel reads");
+
+enum {
+    URING_TASKRUN_FLAG = 1 << 9,
+    URING_SINGLE_ISSUER = 1 << 12,
+    URING_DEFER_TASKRUN = 1 << 13,
+    URING_SINGLE_MMAP = 1 << 0,
+    URING_POLL_ADD = 6,
+    URING_GETEVENTS = 1,
+    URING_SQES_OFFSET = 0x10000000,
+};
+
+static void *
+uring_map(int fd, size_t size, off_t offset)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+                        offset);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+int
+kev_sys_uring_open(struct kev_uring *uring)
+{
+    struct uring_params params = {
+        .flags = URING_TASKRUN_FLAG | URING_SINGLE_ISSUER
+            | URING_DEFER_TASKRUN,
+    };
+    *uring = (struct kev_uring){.fd = -1};
+    const char *wanted = secure_getenv("KEVENT_IO_URING");
+    if (wanted != NULL && strcmp(wanted, "0") == 0) {
+        return -EPERM;
+    }
+    FAIL_IF_DUE();
+    int fd = result(syscall(SYS_io_uring_setup, 1, &params));
+    if (fd < 0) {
+        return fd;
+    }
+    size_t cqes = params.cq.more[1]
+        + params.cq_entries * sizeof(struct uring_cqe);
+    size_t array = params.sq.more[2] + params.sq_entries * sizeof(uint32_t);
+    uring->fd = fd;
+    uring->rings_size = cqes > array ? cqes : array;
+    uring->rings = uring_map(fd, uring->rings_size, 0);
+    uring->entry = uring_map(fd, sizeof(*uring->entry), URING_SQES_OFFSET);
+    if (uring->rings == NULL || uring->entry == NULL
+        || (params.features & URING_SINGLE_MMAP) == 0
+        || params.sq_entries != 1) {
+        kev_sys_uring_close(uring);
+        return -ENOMEM;
+    }
+    char *rings = uring->rings;
+    uring->flags = (uint32_t *)(rings + params.sq.more[0]);
+    uring->requested = (uint32_t *)(rings + params.sq.tail);
+    uring->heard = (uint32_t *)(rings + params.cq.head);
+    uring->answered = (uint32_t *)(rings + params.cq.tail);
+    uring->cqes_offset = params.cq.more[1];
+    uring->cqes_mask = params.cq_entries - 1;
+    *(uint32_t *)(rings + params.sq.more[2]) = 0;   /* the only entry */
+    return 0;
+}
+
+void
+kev_sys_uring_close(struct kev_uring *uring)
+{
+    if (uring->fd >= 0) {
+        (void)close(uring->fd);
+        if (uring->rings != NULL) {
+            (void)munmap(uring->rings, uring->rings_size);
+        }
+        if (uring->entry != NULL) {
+            (void)munmap(uring->entry, sizeof(*uring->entry));
+        }
+    }
+    *uring = (struct kev_uring){.fd = -1};
+}
+
+/* Reads all answers; whether one is that of the last request. */
+static bool
+uring_answered(struct kev_uring *uring)
+{
+    const struct uring_cqe *cqes = (const struct uring_cqe *)(
+        (const char *)uring->rings + uring->cqes_offset);
+    uint32_t end = __atomic_load_n(uring->answered, __ATOMIC_ACQUIRE);
+    bool last = false;
+    for (uint32_t i = *uring->heard; i != end; i++) {
+        last |= cqes[i & uring->cqes_mask].user_data == uring->sequence;
+    }
+    __atomic_store_n(uring->heard, end, __ATOMIC_RELEASE);
+    return last;
+}
+
+/* GETEVENTS lets the kernel finish what it has told of before. */
+static int
+uring_enter(const struct kev_uring *uring, unsigned count)
+{
+    return result(syscall(SYS_io_uring_enter, uring->fd, count, 0,
+                          URING_GETEVENTS, NULL, (size_t)0));
+}
+
+int
+kev_sys_uring_look(struct kev_uring *uring)
+{
+    FAIL_IF_DUE();
+    int r = uring_enter(uring, 0);
+    return r < 0 ? r : uring_answered(uring);
+}
+
+int
+kev_sys_uring_ask(struct kev_uring *uring, int epfd)
+{
+    FAIL_IF_DUE();
+    *uring->entry = (struct kev_uring_sqe){
+        .opcode = URING_POLL_ADD,
+        .fd = epfd,
+        .poll_events = POLLIN,
+        .user_data = ++uring->sequence,
+    };
+    __atomic_store_n(uring->requested, *uring->requested + 1,
+                     __ATOMIC_RELEASE);
+    int r = uring_enter(uring, 1);
+    if (r != 1) {
+        return r < 0 ? r : -EIO;
+    }
+    return uring_answered(uring);
+}
+
+/* ---- one descriptor, or several ---- */
 
 int
 kev_sys_poll(struct pollfd *fds, unsigned count, uint64_t timeout_ns,

@@ -36,6 +36,46 @@ int kev_sys_epoll_wait(int epfd, struct epoll_event *events, int events_max,
                        uint64_t timeout_ns, const sigset_t *sigmask,
                        bool *coarse);
 
+/*
+ * A word that the kernel sets when the set gets its first event: a one-shot
+ * poll of io_uring on the set, on a ring whose owner is told of work by a flag
+ * in shared memory (Linux 6.1).  The flag is set by whoever makes a descriptor
+ * ready, before his system call returns, and no signal comes with it.
+ */
+struct kev_uring {
+    int fd;                      /* -1: not open */
+    void *rings;                 /* shared with the kernel */
+    size_t rings_size;
+    struct kev_uring_sqe *entry; /* the one place for a request */
+    const uint32_t *flags;       /* told in here */
+    uint32_t *requested;         /* tails and heads of the two rings */
+    uint32_t *heard;
+    const uint32_t *answered;
+    uint32_t cqes_offset;
+    uint32_t cqes_mask;
+    uint64_t sequence;           /* of the last request */
+};
+
+/* 0 or -errno: -ENOSYS, -EPERM, -EINVAL where it is not to be had, or not
+   wanted (KEVENT_IO_URING=0 in the environment). */
+int kev_sys_uring_open(struct kev_uring *uring);
+void kev_sys_uring_close(struct kev_uring *uring);
+
+/* Ask to be told of epfd's next event, by the thread that opened the ring.
+   1: there is one already; 0: asked; -errno. */
+int kev_sys_uring_ask(struct kev_uring *uring, int epfd);
+
+/* The same, without a new request: is there an answer? */
+int kev_sys_uring_look(struct kev_uring *uring);
+
+/* Has nothing been told since? */
+static inline bool
+kev_sys_uring_quiet(const struct kev_uring *uring)
+{
+    const uint32_t taskrun = 4;   /* IORING_SQ_TASKRUN */
+    return (__atomic_load_n(uring->flags, __ATOMIC_ACQUIRE) & taskrun) == 0;
+}
+
 /* ppoll(2) with the same timeouts. */
 int kev_sys_poll(struct pollfd *fds, unsigned count, uint64_t timeout_ns,
                  const sigset_t *sigmask);

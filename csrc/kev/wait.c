@@ -152,12 +152,16 @@ kev_queue_poll(struct kev_queue *queue, uint64_t timeout_ns)
             bound_ns = queue->ready.count != 0
                 ? 0 : sleep_bound(queue, timeout_ns);
         }
+        else if (bound_ns == 0 && kev_lull_holds(&queue->lull)) {
+            return 0;
+        }
         int count = kev_sys_epoll_wait(queue->epfd, queue->events,
                                        KEV_HARVEST_MAX, bound_ns, NULL,
                                        &queue->coarse);
         if (count < 0) {
             return count;
         }
+        kev_lull_looked(&queue->lull, count, bound_ns, queue->epfd);
         int filled = kev_harvest_to_ring(queue, queue->events, count);
         if (poll_has_rest(queue)) {
             filled = poll_rest(queue, (uint32_t)filled);

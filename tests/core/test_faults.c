@@ -223,6 +223,32 @@ scenario_owner(void)
     free(ring);
 }
 
+/* So long quiet that the kernel is asked to tell, twice. */
+static void
+scenario_lull(void)
+{
+    struct kev_queue *queue = open_somehow(KEVENT_OPEN_OWNED);
+    struct kevent_ring *ring = ring_new(queue, 2);
+    struct pair pair = pair_pipe();
+    CHECK_EQ(STEP(queue, add(queue, uk_poll(pair.near, IN, 0))), 0);
+    kev_queue_steady(queue, true);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 2 * KEV_LULL_OPEN; i++) {
+            CHECK_EQ(STEP(queue, kev_queue_poll(queue, 0)), 0);
+        }
+        if (round == 1) {
+            kev_queue_steady(queue, true);
+        }
+        write_byte(pair.far);
+        CHECK_EQ(STEP(queue, kev_queue_poll(queue, 0)), 1);
+        kev_queue_consume(queue, 1);
+        read_bytes(pair.near);
+    }
+    close_queue(queue);
+    pair_close(pair);
+    free(ring);
+}
+
 /* ---- running them ---- */
 
 static void
@@ -430,6 +456,11 @@ TEST(faults_of_clocks)
 TEST(faults_of_the_owner)
 {
     run_all(scenario_owner);
+}
+
+TEST(faults_of_a_lull)
+{
+    run_all(scenario_lull);
 }
 
 /* Without epoll_pwait2 milliseconds do, rounded up. */

@@ -396,3 +396,128 @@ TEST(owned_high_descriptors)
     pair_close(pair);
     free(ring);
 }
+
+/* So many looks in vain that the kernel is asked to tell (lull.h). */
+static void
+look_in_vain(struct kev_queue *queue)
+{
+    for (unsigned i = 0; i < KEV_LULL_OPEN + 2 * KEV_LULL_LONGEST; i++) {
+        CHECK_EQ(kev_queue_poll(queue, 0), 0);
+    }
+}
+
+/* What this thread, another one or kevent_ctl makes ready is seen by the very
+   next poll, however many found nothing before. */
+TEST(owned_poll_after_a_lull)
+{
+    struct kev_queue *queue = open_owned();
+    struct kevent_ring *ring = ring_new(queue, 8);
+    struct pair pairs[3] = {pair_pipe(), pair_pipe(), pair_pipe()};
+    kev_queue_steady(queue, true);
+    CHECK_EQ(add(queue, uk_poll(pairs[0].near, IN, 0)), 0);
+    CHECK_EQ(add(queue, uk_poll(pairs[1].near, IN, KEVENT_REQ_LEVEL)), 0);
+    write_byte(pairs[2].far);
+    for (int round = 0; round < 3; round++) {
+        look_in_vain(queue);
+        CHECK(queue->lull.asked || queue->lull.refused);
+        write_byte(pairs[round % 2].far);
+        CHECK_EQ(kev_queue_poll(queue, 0), 1);
+        kev_queue_consume(queue, 1);
+        read_bytes(pairs[round % 2].near);
+        CHECK_EQ(kev_queue_poll(queue, 0), 0);
+    }
+    look_in_vain(queue);
+    CHECK_EQ(add(queue, uk_poll(pairs[2].near, IN,
+                                KEVENT_REQ_ALWAYS_QUEUE)), 0);
+    CHECK_EQ(kev_queue_poll(queue, 0), 1);
+    kev_queue_consume(queue, 1);
+    look_in_vain(queue);
+    kev_queue_steady(queue, false);
+    look_in_vain(queue);
+    write_byte(pairs[0].far);
+    CHECK_EQ(kev_queue_poll(queue, 0), 1);
+    close_queue(queue);
+    for (int i = 0; i < 3; i++) {
+        pair_close(pairs[i]);
+    }
+    free(ring);
+}
+
+/* A level that lasts is told in each poll, also after a lull. */
+TEST(owned_level_after_a_lull)
+{
+    struct kev_queue *queue = open_owned();
+    struct kevent_ring *ring = ring_new(queue, 8);
+    struct pair pair = pair_pipe();
+    kev_queue_steady(queue, true);
+    CHECK_EQ(add(queue, uk_poll(pair.near, IN, KEVENT_REQ_LEVEL)), 0);
+    look_in_vain(queue);
+    write_byte(pair.far);
+    for (unsigned i = 0; i < 300; i++) {
+        CHECK_EQ(kev_queue_poll(queue, 0), 1);
+        kev_queue_consume(queue, 1);
+    }
+    close_queue(queue);
+    pair_close(pair);
+    free(ring);
+}
+
+static void *
+knock_from_elsewhere(void *arg)
+{
+    CHECK_EQ(kev_queue_knock(arg), 0);
+    return NULL;
+}
+
+TEST(owned_knock_after_a_lull)
+{
+    struct kev_queue *queue = open_owned();
+    struct kevent_ring *ring = ring_new(queue, 8);
+    CHECK_EQ(add(queue, uk_user(KEV_KNOCK_ID, 0)), 0);
+    kev_queue_steady(queue, true);
+    look_in_vain(queue);
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, knock_from_elsewhere, queue), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(kev_queue_poll(queue, 0), 1);
+    kev_queue_consume(queue, 1);
+    CHECK_EQ(kev_queue_poll(queue, 1), 0);
+    close_queue(queue);
+    free(ring);
+}
+
+static void *
+lull_of_a_thread(void *arg)
+{
+    struct kev_queue *queue = arg;
+    kev_queue_steady(queue, true);
+    look_in_vain(queue);
+    kev_queue_steady(queue, false);
+    return NULL;
+}
+
+/* Who asked has ended, and another thread goes on with the queue. */
+TEST(owned_lull_of_another_thread)
+{
+    struct kev_queue *queue = open_owned();
+    struct kevent_ring *ring = ring_new(queue, 8);
+    struct pair pair = pair_pipe();
+    CHECK_EQ(add(queue, uk_poll(pair.near, IN, 0)), 0);
+    for (int round = 0; round < 3; round++) {
+        pthread_t thread;
+        CHECK_EQ(pthread_create(&thread, NULL, lull_of_a_thread, queue), 0);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+        kev_queue_steady(queue, true);
+        if (round != 0) {
+            look_in_vain(queue);
+        }
+        write_byte(pair.far);
+        CHECK_EQ(kev_queue_poll(queue, 0), 1);
+        kev_queue_consume(queue, 1);
+        read_bytes(pair.near);
+        kev_queue_steady(queue, false);
+    }
+    close_queue(queue);
+    pair_close(pair);
+    free(ring);
+}
