@@ -40,8 +40,10 @@ $(eval $(call core_program,build/core-faults,$(CORE_ASAN) -DKEV_FAULTS,\
     $(CORE_SOURCES) $(CORE_RUNNER) tests/core/test_faults.c))
 $(eval $(call core_program,build/core-bench,-O2,\
     $(CORE_SOURCES) benchmarks/core/bench_harvest.c))
+$(eval $(call core_program,build/core-dumazet,-O2,\
+    $(CORE_SOURCES) benchmarks/core/bench_dumazet.c))
 
-.PHONY: core core-asan core-tsan core-faults core-bench
+.PHONY: core core-asan core-tsan core-faults core-bench dumazet
 
 core: build/core/program ## the core's tests, without Python
 	@$(CORE_LIMIT) build/core/program core $(K)
@@ -57,4 +59,8 @@ core-faults: build/core-faults/program ## each system call and allocation fails 
 
 core-bench: build/core-bench/program ## ns an event over a bare epoll_wait loop
 	@for n in 1 10 100 1000; do $(CORE_LIMIT) build/core-bench/program $$n \
+	    || exit 1; done
+
+dumazet: build/core-dumazet/program ## the benchmark of November 2006, in C: fails if 5 % over bare epoll
+	@for n in 1 20 200 1000; do $(CORE_LIMIT) build/core-dumazet/program $$n \
 	    || exit 1; done
