@@ -140,9 +140,17 @@ check_origin(struct census *census, const struct kev_origin *origin,
                           == (origin->kind == KEV_ORIGIN_PROCESS));
         AGREE(census, origin->armed != 0);
     }
-    if (origin->fast != NULL) {
-        AGREE(census, origin->fast == origin->notes);
-        AGREE(census, origin->fast->next == NULL && active == 1);
+    const struct ukevent *fast = &origin->fast;
+    if (fast->ret_data[0] != 0) {
+        note = origin->notes;
+        AGREE(census, active == 1 && note->next == NULL);
+        AGREE(census, fast->ret_data[0] == note->watch
+                          && fast->ret_flags == KEVENT_RET_DONE
+                          && fast->id.raw_u64 == note->uk.id.raw_u64
+                          && fast->type == note->uk.type
+                          && fast->event == note->uk.event
+                          && fast->req_flags == note->uk.req_flags
+                          && fast->user_u64 == note->uk.user_u64);
     }
     AGREE(census, !origin->muted || active != 0);
 }

@@ -1,10 +1,11 @@
 /*
  * harvest.c - from what epoll tells to kevents.
  *
- * The owner of a queue has the short way: an event of a descriptor with one
- * kevent and a plain mode becomes a ring entry with two look-ups and one copy
- * of 40 bytes.  Everything else, and everything when somebody is queued
- * already (order is kept), goes over the ready list.
+ * Who is alone with the queue, its owner or the only one who waits, has the
+ * short way: an event of a descriptor with one kevent and a plain mode becomes
+ * a ring entry, or a record in his buffer, with two look-ups and one copy of
+ * 40 bytes.  Everything else, and everything when somebody is queued already
+ * (order is kept), goes over the ready list.
  */
 #include "kev/queue.h"
 
@@ -97,45 +98,46 @@ kev_harvest(struct kev_queue *queue, const struct epoll_event *events,
 /* The event bits that the source reads out of epoll's, 0: no news.  Only for
    what needs no system call. */
 static inline uint32_t
-fast_bits(const struct kev_note *note, uint32_t events)
+fast_bits(const struct ukevent *fast, uint32_t events)
 {
-    if (note->uk.type == KEVENT_POLL) {
-        return events & note->watch;
+    if (fast->type == KEVENT_POLL) {
+        return events & fast->ret_data[0];
     }
     uint32_t in = events & EPOLLIN
         ? KEVENT_SOCKET_RECV | KEVENT_SOCKET_ACCEPT : 0;
     uint32_t out = events & EPOLLOUT ? KEVENT_SOCKET_SEND : 0;
-    return note->uk.event & (in | out);
+    return fast->event & (in | out);
 }
 
 static inline bool
-fast_allowed(const struct kev_note *note, uint32_t events)
+fast_allowed(const struct ukevent *fast, uint32_t events)
 {
-    return note != NULL
-        && (note->uk.type == KEVENT_POLL
+    return fast->ret_data[0] != 0
+        && (fast->type == KEVENT_POLL
             || (events & (EPOLLERR | EPOLLHUP)) == 0);
 }
 
 /* One event on the short way, into the slot; whether it is filled. */
 static inline bool
-fast_fill(struct ukevent *slot, const struct kev_note *note, uint32_t events)
+fast_fill(struct ukevent *slot, const struct ukevent *fast, uint32_t events)
 {
-    uint32_t bits = fast_bits(note, events);
+    uint32_t bits = fast_bits(fast, events);
     if (bits == 0) {
         return false;
     }
-    *slot = note->uk;
-    slot->ret_flags = KEVENT_RET_DONE;
+    *slot = *fast;
     slot->ret_data[0] = bits;
     return true;
 }
 
 int
 kev_harvest_to_ring(struct kev_queue *queue, const struct epoll_event *events,
-                    int count)
+                    int count, uint32_t limit)
 {
     struct kev_ring *ring = &queue->ring;
     uint64_t start = ring->produced;
+    uint32_t room = kev_ring_room(ring);
+    uint64_t stop = start + (room < limit ? room : limit);
     bool direct = queue->ready.count == 0;
     for (int i = 0; i < count; i++) {
         uint64_t data = events[i].data.u64;
@@ -145,20 +147,47 @@ kev_harvest_to_ring(struct kev_queue *queue, const struct epoll_event *events,
         if (__builtin_expect(origin->generation != data >> 32, 0)) {
             continue;
         }
-        if (direct && fast_allowed(origin->fast, happened)
-            && kev_ring_room(ring) != 0) {
-            if (fast_fill(kev_ring_slot(ring), origin->fast, happened)) {
+        if (direct && fast_allowed(&origin->fast, happened)
+            && ring->produced != stop) {
+            if (fast_fill(kev_ring_slot(ring), &origin->fast, happened)) {
                 kev_ring_advance(ring);
             }
             continue;
         }
         event_sort(queue, origin, happened);
-        (void)kev_ready_to_ring(queue, UINT32_MAX);
+        (void)kev_ready_to_ring(queue, (uint32_t)(stop - ring->produced));
         direct = queue->ready.count == 0;
     }
     int filled = (int)(ring->produced - start);
     if (filled != 0) {
         kev_ring_publish(ring);
+    }
+    return filled;
+}
+
+uint32_t
+kev_harvest_to_buf(struct kev_queue *queue, const struct epoll_event *events,
+                   int count, struct ukevent *buf, uint32_t max)
+{
+    uint32_t filled = 0;
+    bool direct = queue->ready.count == 0;
+    for (int i = 0; i < count; i++) {
+        uint64_t data = events[i].data.u64;
+        uint32_t happened = events[i].events;
+        struct kev_origin *origin =
+            kev_origin_at(&queue->registry, (uint32_t)data);
+        if (__builtin_expect(origin->generation != data >> 32, 0)) {
+            continue;
+        }
+        if (direct && filled != max && fast_allowed(&origin->fast, happened)) {
+            filled += fast_fill(&buf[filled], &origin->fast, happened);
+            continue;
+        }
+        event_sort(queue, origin, happened);
+        while (filled != max && kev_ready_take(queue, &buf[filled])) {
+            filled++;
+        }
+        direct = queue->ready.count == 0;
     }
     return filled;
 }

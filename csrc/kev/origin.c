@@ -67,7 +67,13 @@ origin_refresh(struct kev_origin *origin)
     const uint32_t slow = KEVENT_REQ_ONESHOT | KEVENT_REQ_LAST_CHECK;
     bool fast = note != NULL && note->next == NULL && note_active(note)
         && (note->uk.req_flags & slow) == 0;
-    origin->fast = fast ? note : NULL;
+    origin->fast = (struct ukevent){.type = 0};
+    if (fast) {
+        origin->fast = note->uk;
+        origin->fast.ret_flags = KEVENT_RET_DONE;
+        origin->fast.ret_data[0] = note->watch;
+        origin->fast.ret_data[1] = 0;
+    }
 }
 
 static int
@@ -108,7 +114,7 @@ origin_orphan(struct kev_queue *queue, struct kev_origin *origin,
 {
     struct kev_note *note = origin->notes;
     origin->notes = NULL;
-    origin->fast = NULL;
+    origin->fast.ret_data[0] = 0;
     origin->armed = 0;
     origin->muted = false;
     while (note != NULL) {
@@ -275,9 +281,10 @@ kev_origin_update(struct kev_queue *queue, struct kev_note *note)
     }
     if (r < 0) {
         note->state = state;
+        return r;
     }
     origin_refresh(origin);
-    return r;
+    return 0;
 }
 
 int

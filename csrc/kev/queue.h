@@ -201,10 +201,15 @@ bool kev_origin_keeps_level(const struct kev_origin *origin);
 void kev_harvest(struct kev_queue *queue, const struct epoll_event *events,
                  int count);
 
-/* The same for an owner, straight into the ring as far as that may be; how
-   many entries were published. */
+/* The same for who is alone with the queue, straight into the ring as far as
+   that may be, or to his buffer: up to limit or max of them; how many.  What
+   came to the ring is published. */
 int kev_harvest_to_ring(struct kev_queue *queue,
-                        const struct epoll_event *events, int count);
+                        const struct epoll_event *events, int count,
+                        uint32_t limit);
+uint32_t kev_harvest_to_buf(struct kev_queue *queue,
+                            const struct epoll_event *events, int count,
+                            struct ukevent *buf, uint32_t max);
 
 /* Report what is due (source_timer.c), by CLOCK_MONOTONIC or by another clock
    whose timerfd was heard; set the timerfds of those. */

@@ -26,18 +26,27 @@ enum kev_origin_kind {
     KEV_ORIGIN_PROCESS,   /* a pidfd */
 };
 
+/*
+ * One cache line, which is all that a harvest touches of a descriptor with
+ * one kevent of a plain mode: epoll tells of descriptors in any order, and
+ * since the last time other things have filled the caches.
+ */
 struct kev_origin {
-    struct kev_note *fast;    /* the only note, if it may go to the ring
-                                 with no further thought */
+    struct ukevent fast;      /* the only note's record, as it goes to the
+                                 ring but for what happened; ret_data[0] has
+                                 the epoll bits for it, 0: nothing goes that
+                                 way */
+    uint32_t generation;      /* of the entry in the epoll set */
+    uint32_t armed;           /* epoll bits and modes of the entry */
     union {
         struct kev_note *notes;     /* in order of ADD, linked by next */
         struct kev_note *process;   /* KEV_ORIGIN_PROCESS: whose it is */
     };
-    uint32_t generation;      /* of the entry in the epoll set */
-    uint32_t armed;           /* epoll bits and modes of the entry */
     uint8_t kind;             /* enum kev_origin_kind */
     bool muted;               /* level-triggered, but told often enough */
 };
+
+_Static_assert(sizeof(struct kev_origin) == 64, "an origin is a cache line");
 
 #define KEV_PAGE_BITS    7
 #define KEV_PAGE_ORIGINS (1u << KEV_PAGE_BITS)

@@ -149,9 +149,10 @@ kev_sys_epoll_wait(int epfd, struct epoll_event *events, int events_max,
 {
     struct timespec timeout;
     const struct timespec *limit = NULL;
-    if (timeout_ns == 0 && sigmask == NULL) {
+    if ((timeout_ns == 0 || timeout_ns == UINT64_MAX) && sigmask == NULL) {
         FAIL_IF_DUE();
-        return result(epoll_wait(epfd, events, events_max, 0));
+        return result(epoll_wait(epfd, events, events_max,
+                                 timeout_ns == 0 ? 0 : -1));
     }
     if (__builtin_expect(!*coarse, 1)) {
         if (timeout_ns != UINT64_MAX) {

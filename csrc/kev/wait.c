@@ -162,7 +162,8 @@ kev_queue_poll(struct kev_queue *queue, uint64_t timeout_ns)
             return count;
         }
         kev_lull_looked(&queue->lull, count, bound_ns, queue->epfd);
-        int filled = kev_harvest_to_ring(queue, queue->events, count);
+        int filled = kev_harvest_to_ring(queue, queue->events, count,
+                                         UINT32_MAX);
         if (poll_has_rest(queue)) {
             filled = poll_rest(queue, (uint32_t)filled);
         }
@@ -334,6 +335,29 @@ kev_wait_uses_ring(const struct kev_queue *queue)
 
 /* ---- sleeping ---- */
 
+/*
+ * What the leader has heard.  If nobody else waits, and one event is enough
+ * for him, the events are his without a stay on the ready list.
+ */
+static void
+leader_harvest(struct kev_queue *queue, struct kev_waiter *self, int count)
+{
+    if (queue->waiters != self || self->next != NULL || self->min_nr > 1
+        || self->max_nr == 0 || self->count != 0) {
+        kev_harvest(queue, queue->events, count);
+        return;
+    }
+    if (self->ring) {
+        self->count = (unsigned)kev_harvest_to_ring(queue, queue->events,
+                                                    count, self->max_nr);
+    }
+    else {
+        self->count = kev_harvest_to_buf(queue, queue->events, count,
+                                         self->buf, self->max_nr);
+    }
+    self->done = self->count != 0;
+}
+
 /* Harvest with a sleep.  0, or -EINTR, -errno. */
 static int
 sleep_as_leader(struct kev_queue *queue, struct kev_waiter *self,
@@ -348,14 +372,14 @@ sleep_as_leader(struct kev_queue *queue, struct kev_waiter *self,
     kev_queue_lock(queue);
     queue->leader = NULL;
     if (count > 0 && !queue->dead) {
-        kev_harvest(queue, queue->events, count);
+        leader_harvest(queue, self, count);
     }
     return count < 0 ? count : 0;
 }
 
 /* Harvest without a sleep, which may be done beside a leader. */
 static int
-glance(struct kev_queue *queue)
+glance(struct kev_queue *queue, struct kev_waiter *self)
 {
     struct epoll_event beside[KEV_GLANCE_MAX];
     bool alone = queue->leader == NULL;
@@ -366,6 +390,10 @@ glance(struct kev_queue *queue)
                                    0, NULL, &coarse);
     if (count <= 0) {
         return count;
+    }
+    if (alone) {
+        leader_harvest(queue, self, count);
+        return 0;
     }
     kev_harvest(queue, events, count);
     for (int i = 0; i < count && queue->leader != NULL; i++) {
@@ -465,7 +493,7 @@ waiter_run(struct kev_queue *queue, struct kev_waiter *self,
             && queue->ready.count < self->max_nr) {
             /* What the kernel knows already comes along. */
             looked = true;
-            int r = glance(queue);
+            int r = glance(queue, self);
             if (r < 0 && r != -EINTR) {
                 return r;
             }
@@ -484,7 +512,7 @@ waiter_run(struct kev_queue *queue, struct kev_waiter *self,
                 return 0;
             }
             looked = true;
-            int r = glance(queue);
+            int r = glance(queue, self);
             if (r < 0) {
                 return r == -EINTR ? 0 : r;
             }

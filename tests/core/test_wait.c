@@ -111,6 +111,50 @@ TEST(wait_takes_what_the_kernel_knows_along)
     pair_close(pair);
 }
 
+/* Who is alone gets events without their waiting in line; those that need a
+   second look, and those for which he has no room, come in their order. */
+TEST(wait_alone_keeps_the_order)
+{
+    struct kev_queue *queue = open_shared();
+    struct kevent_ring *ring = ring_new(queue, 4);
+    struct pair pairs[6];
+    struct ukevent buf[8];
+    for (unsigned i = 0; i < 6; i++) {
+        pairs[i] = pair_pipe();
+        struct ukevent uk =
+            uk_poll(pairs[i].near, IN, i == 2 ? KEVENT_REQ_ONESHOT : 0);
+        uk.user_u64 = i;
+        CHECK_EQ(add(queue, uk), 0);
+    }
+    for (unsigned turn = 0; turn < 2; turn++) {
+        for (unsigned i = 0; i < 6; i++) {
+            if (turn == 0 || i != 2) {
+                write_byte(pairs[i].far);
+            }
+        }
+        unsigned left = turn == 0 ? 6 : 5;
+        uint64_t timeout = turn == 0 ? 0 : KEVENT_WAIT_FOREVER;
+        CHECK_EQ(kevent_get_events(queue, turn, 2, timeout, buf, 0, NULL), 2);
+        CHECK_EQ(kev_queue_check(queue), 0);
+        CHECK_EQ(kevent_wait(queue, 1, 0, timeout, 0, NULL), 1);
+        buf[2] = ring->event[turn];
+        CHECK_EQ(kevent_get_events(queue, 1, 8, timeout, buf + 3, 0, NULL),
+                 left - 3);
+        for (unsigned i = 0; i < left; i++) {
+            CHECK_EQ(buf[i].user_u64, turn == 0 || i < 2 ? i : i + 1);
+            CHECK_EQ(buf[i].ret_flags, KEVENT_RET_DONE);
+            CHECK_EQ(buf[i].ret_data[0], IN);
+        }
+        take_none(queue);
+        CHECK(!readable(queue));
+    }
+    close_queue(queue);
+    free(ring);
+    for (unsigned i = 0; i < 6; i++) {
+        pair_close(pairs[i]);
+    }
+}
+
 TEST(wait_fills_the_ring_and_respects_it)
 {
     struct kev_queue *queue = open_shared();
