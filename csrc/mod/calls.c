@@ -275,6 +275,27 @@ KevCall_GetEvents(ModState *state, struct face_queue *queue,
     return get_events_list(state, queue, &wait);
 }
 
+/* commit= of a wait: the slots up to there are free.  The generation is the
+   present one, since the only consumer of the ring is who calls. */
+static int
+wait_commit(struct face_queue *queue, PyObject *object)
+{
+    uint32_t new_uidx = 0;
+    if (object == NULL || object == Py_None) {
+        return 0;
+    }
+    if (KevArgs_U32("kevent_wait", "commit", object, &new_uidx) < 0) {
+        return -1;
+    }
+    int r = kevent_commit(queue->core, new_uidx,
+                          __atomic_load_n(&queue->ring->memory->ring_over,
+                                          __ATOMIC_ACQUIRE));
+    if (r < 0) {
+        KevErr_Set(-r, "kevent_wait(commit=%u)", (unsigned)new_uidx);
+    }
+    return r < 0 ? -1 : 0;
+}
+
 PyObject *
 KevCall_Wait(ModState *state, struct face_queue *queue,
              PyObject *const *slots)
@@ -310,7 +331,7 @@ KevCall_Wait(ModState *state, struct face_queue *queue,
                          wait.max, ring_size);
     }
     int has_mask = KevArgs_Sigmask(call, slots[4], &mask);
-    if (has_mask < 0) {
+    if (has_mask < 0 || wait_commit(queue, slots[5]) < 0) {
         return NULL;
     }
     wait.sigmask = has_mask ? &mask : NULL;
@@ -451,8 +472,9 @@ calls_wait(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
 {
     static const struct arg_spec spec = {
         .call = "kevent_wait",
-        .names = {"fd", "num", "seen", "timeout", "flags", "sigmask"},
-        .count = 6, .required = 2,
+        .names = {"fd", "num", "seen", "timeout", "flags", "sigmask",
+                  "commit"},
+        .count = 7, .required = 2,
     };
     return on_descriptor(module, &spec, KevCall_Wait, args, nargs, kwnames);
 }
@@ -659,9 +681,11 @@ PyDoc_STRVAR(get_events_doc,
 
 PyDoc_STRVAR(wait_doc,
 "kevent_wait($module, /, fd, num, seen=None, timeout=None, flags=0,\n"
-"            sigmask=None)\n--\n\n"
+"            sigmask=None, commit=None)\n--\n\n"
 "Wait for an event, move up to num to the free slots of the ring, and return\n"
-"how many.  With seen, return at once if ring.kidx is not seen any more.");
+"how many.  With seen, return at once if ring.kidx is not seen any more.\n"
+"commit releases the slots up to there first, as kevent_commit() does; it is\n"
+"for the only consumer of the ring.");
 
 PyDoc_STRVAR(ring_init_doc,
 "kevent_ring_init($module, /, fd, ring)\n--\n\n"

@@ -195,8 +195,8 @@ queue_wait(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 {
     static const struct arg_spec spec = {
         .call = "wait",
-        .names = {"num", "seen", "timeout", "flags", "sigmask"},
-        .count = 5,
+        .names = {"num", "seen", "timeout", "flags", "sigmask", "commit"},
+        .count = 6,
     };
     return queue_make_call(op, &spec, KevCall_Wait, args, nargs, kwnames);
 }
@@ -619,8 +619,8 @@ PyDoc_STRVAR(get_events_doc,
 "kevent_get_events() on this queue; timeout in nanoseconds.");
 
 PyDoc_STRVAR(wait_doc,
-"wait($self, /, num=None, seen=None, timeout=None, flags=0, sigmask=None)\n"
-"--\n\n"
+"wait($self, /, num=None, seen=None, timeout=None, flags=0, sigmask=None,\n"
+"     commit=None)\n--\n\n"
 "kevent_wait() on this queue; num=None is as many as the ring has slots.");
 
 PyDoc_STRVAR(ring_init_doc,

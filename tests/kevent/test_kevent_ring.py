@@ -242,3 +242,26 @@ def test_init_makes_queue_and_ring_at_once():
         with pytest.raises(OSError) as caught:
             kevent.kevent_init(*arguments)
         assert caught.value.errno == errno.EINVAL
+
+
+def test_wait_commits_on_the_way(fd):
+    """commit= releases the slots before it waits; a wrong index waits for nothing."""
+    ring = kevent.Ring(2)
+    kevent.kevent_ring_init(fd, ring)
+    events = [ukevent(i, kevent.KEVENT_UNOTIFY, user=i) for i in range(5)]
+    kevent.kevent_ctl(fd, kevent.KEVENT_CTL_ADD, events)
+    kevent.kevent_ctl(fd, kevent.KEVENT_CTL_READY, events)
+    assert kevent.kevent_wait(fd, 2) == 2
+    assert kevent.kevent_wait(fd, 2, timeout=0) == 0
+    assert kevent.kevent_wait(fd, 1, commit=1) == 1
+    assert [e.user for e in ring] == [2, 1] and ring.kidx == 1
+    assert kevent.kevent_wait(fd, 2, None, None, 0, None, 0) == 1
+    assert [e.user for e in ring] == [2, 3]
+    with pytest.raises(OSError):
+        kevent.kevent_wait(fd, 2, commit=2)
+    with pytest.raises(TypeError):
+        kevent.kevent_wait(fd, 2, commit="1")
+    with pytest.raises(OSError):
+        kevent.kevent_commit(fd, 1, 0)
+    assert kevent.kevent_wait(fd, 2, timeout=0, commit=0) == 1
+    assert ring[0].user == 4
