@@ -38,7 +38,7 @@ static const char usage_text[] =
     "  --connections N      clients, each a closed loop (1)\n"
     "  --size BYTES         of an echo message (1024)\n"
     "  --udp                echo: each message is a datagram\n"
-    "  --lines              echo: each message ends with the only newline in it\n"
+    "  --lines              echo: the last byte is a newline, no other\n"
     "  --tls                on every connection; any certificate will do\n"
     "  --depth N            echo requests under way on a connection (1)\n"
     "  --route SPEC         http: METHOD PATH [name=N] [status=N]\n"

@@ -383,7 +383,7 @@ release_kernel(LoopObject *self)
     self->ring = NULL;
     self->ring_seen = 0;
     self->ring_pending = 0;
-    PyMem_Free(self->receive_buffer);
+    PyMem_RawFree(self->receive_buffer);
     self->receive_buffer = NULL;
     KevDatagram_ArenaFree(self);
     KevSpare_Clear(&self->spares);

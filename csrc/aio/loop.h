@@ -87,6 +87,7 @@ typedef struct LoopObject {
 
 #define LOOP_RING_NUM 1024u
 #define LOOP_RECEIVE_SIZE (256 * 1024)
+#define LOOP_LARGEST_MESSAGE (1024 * 1024)
 
 /* ---- loop.c --------------------------------------------------------- */
 

@@ -98,6 +98,22 @@ KevLoop_CreateFuture(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (future_class == NULL) {
         return NULL;
     }
+    if (future_class == state->future_type) {
+        /* The one in C takes the running loop if it is told none, which
+           spares it a dict of keywords. */
+        PyObject *running = PyObject_CallNoArgs(state->get_running_loop);
+        if (running == op) {
+            PyObject *future = PyObject_CallNoArgs(future_class);
+            Py_DECREF(future_class);
+            Py_DECREF(running);
+            return future;
+        }
+        if (running == NULL) {
+            Py_DECREF(future_class);
+            return NULL;
+        }
+        Py_DECREF(running);
+    }
     PyObject *stack[2] = {NULL, op};
     PyObject *future = PyObject_Vectorcall(
         future_class, stack + 1, PY_VECTORCALL_ARGUMENTS_OFFSET,

@@ -7,6 +7,7 @@
 
 #define LEAST_CAPACITY 4096
 #define WANTED_TRUSTED (1024 * 1024)
+#define LEAST_RESERVED (16 * 1024)
 
 void
 KevRbuf_Clear(struct rbuf *self)
@@ -20,17 +21,44 @@ KevRbuf_Clear(struct rbuf *self)
 
 /* ---- in ------------------------------------------------------------- */
 
+/* Whether memory is worth spending on what is wanted while there are `size`
+   bytes; otherwise it is a boast. */
+static inline int
+is_trusted(Py_ssize_t size, Py_ssize_t wanted)
+{
+    return wanted <= WANTED_TRUSTED || wanted / 4 <= size;
+}
+
 /* Room for what may come when there are `size` bytes: geometric growth, but
-   exactly as much as is wanted, unless that is a boast. */
+   exactly as much as is wanted. */
 static Py_ssize_t
 capacity_for(Py_ssize_t size, Py_ssize_t wanted)
 {
-    if (wanted >= size && (wanted <= WANTED_TRUSTED || wanted / 4 <= size)) {
+    if (wanted >= size && is_trusted(size, wanted)) {
         return wanted;
     }
     Py_ssize_t most = PY_SSIZE_T_MAX / 4;
     Py_ssize_t capacity = size < most ? size + size / 2 : size;
     return capacity < LEAST_CAPACITY ? LEAST_CAPACITY : capacity;
+}
+
+/* Moves what is there to the front of a new object of that size. */
+static int
+grow(struct rbuf *self, Py_ssize_t capacity)
+{
+    PyObject *grown = PyBytes_FromStringAndSize(NULL, capacity);
+    if (grown == NULL) {
+        return -1;
+    }
+    Py_ssize_t have = self->end - self->start;
+    if (have > 0) {
+        memcpy(PyBytes_AS_STRING(grown), KevRbuf_Data(self), (size_t)have);
+    }
+    Py_XSETREF(self->store, grown);
+    self->start = 0;
+    self->end = have;
+    self->ours = 1;
+    return 0;
 }
 
 /* Puts bytes behind what is there. */
@@ -60,19 +88,11 @@ append_bytes(struct rbuf *self, const char *bytes, Py_ssize_t size,
         self->end = have + size;
         return 0;
     }
-    PyObject *grown = PyBytes_FromStringAndSize(
-        NULL, capacity_for(have + size, wanted));
-    if (grown == NULL) {
+    if (grow(self, capacity_for(have + size, wanted)) < 0) {
         return -1;
     }
-    if (have > 0) {
-        memcpy(PyBytes_AS_STRING(grown), KevRbuf_Data(self), (size_t)have);
-    }
-    memcpy(PyBytes_AS_STRING(grown) + have, bytes, (size_t)size);
-    Py_XSETREF(self->store, grown);
-    self->start = 0;
+    memcpy(PyBytes_AS_STRING(self->store) + have, bytes, (size_t)size);
     self->end = have + size;
-    self->ours = 1;
     return 0;
 }
 
@@ -104,15 +124,27 @@ append_shared(struct rbuf *self, PyObject *data)
     return res == NULL ? -1 : 0;
 }
 
+/* Is the bytearray still the buffer?  An empty one that nobody else has is
+   let go. */
+static int
+is_still_shared(struct rbuf *self)
+{
+    if (!self->shared) {
+        return 0;
+    }
+    if (PyByteArray_GET_SIZE(self->store) > 0
+        || Py_REFCNT(self->store) > 1) {
+        return 1;
+    }
+    KevRbuf_Clear(self);
+    return 0;
+}
+
 int
 KevRbuf_Append(struct rbuf *self, PyObject *data, Py_ssize_t wanted)
 {
-    if (self->shared) {
-        if (PyByteArray_GET_SIZE(self->store) > 0
-            || Py_REFCNT(self->store) > 1) {
-            return append_shared(self, data);
-        }
-        KevRbuf_Clear(self);
+    if (is_still_shared(self)) {
+        return append_shared(self, data);
     }
     if (PyBytes_CheckExact(data)) {
         Py_ssize_t size = PyBytes_GET_SIZE(data);
@@ -144,6 +176,49 @@ KevRbuf_Append(struct rbuf *self, PyObject *data, Py_ssize_t wanted)
     }
     PyBuffer_Release(&view);
     return r;
+}
+
+int
+KevRbuf_AppendBytes(struct rbuf *self, const char *bytes, Py_ssize_t size,
+                    Py_ssize_t wanted)
+{
+    if (is_still_shared(self)
+        || (self->end == self->start && wanted <= size)) {
+        PyObject *data = PyBytes_FromStringAndSize(bytes, size);
+        int r = data == NULL ? -1 : KevRbuf_Append(self, data, wanted);
+        Py_XDECREF(data);
+        return r;
+    }
+    return append_bytes(self, bytes, size, wanted);
+}
+
+char *
+KevRbuf_Reserve(struct rbuf *self, Py_ssize_t wanted, Py_ssize_t *ret_room)
+{
+    if (is_still_shared(self)) {
+        return NULL;
+    }
+    Py_ssize_t have = self->end - self->start;
+    if (wanted - have < LEAST_RESERVED || !is_trusted(have, wanted)) {
+        return NULL;
+    }
+    if ((!self->ours
+         || PyBytes_GET_SIZE(self->store) - self->start < wanted)
+        && grow(self, wanted) < 0) {
+        PyErr_Clear();  /* it may do with less */
+        return NULL;
+    }
+    *ret_room = PyBytes_GET_SIZE(self->store) - self->end;
+    return PyBytes_AS_STRING(self->store) + self->end;
+}
+
+void
+KevRbuf_Commit(struct rbuf *self, Py_ssize_t size)
+{
+    self->end += size;
+    if (self->end == self->start) {
+        KevRbuf_Clear(self);
+    }
 }
 
 /* ---- out ------------------------------------------------------------ */

@@ -45,6 +45,17 @@ KevRbuf_Data(const struct rbuf *self)
    many bytes somebody waits for, 0 if that is not known.  0 or -1. */
 int KevRbuf_Append(struct rbuf *self, PyObject *data, Py_ssize_t wanted);
 
+/* The same of bytes in memory. */
+int KevRbuf_AppendBytes(struct rbuf *self, const char *bytes,
+                        Py_ssize_t size, Py_ssize_t wanted);
+
+/* Where what is wanted can be put behind what is there without a copy later:
+   *ret_room bytes, valid until the next call; NULL if it is not worth it.
+   KevRbuf_Commit() must follow: so many bytes (or 0) have been put there. */
+char *KevRbuf_Reserve(struct rbuf *self, Py_ssize_t wanted,
+                      Py_ssize_t *ret_room);
+void KevRbuf_Commit(struct rbuf *self, Py_ssize_t size);
+
 /* The first `size` bytes (there must be as many), which leave the buffer; a
    new reference or NULL, then nothing has changed. */
 PyObject *KevRbuf_Take(struct rbuf *self, Py_ssize_t size);

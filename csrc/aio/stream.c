@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "aio/compat.h"
+#include "aio/streams.h"
 
 /* ---- errors --------------------------------------------------------- */
 
@@ -397,6 +398,7 @@ KevStream_SetProtocol(StreamObject *self, PyObject *protocol)
         return -1;
     }
     self->buffered = (char)buffered;
+    self->feed = (char)KevFeed_Way(self->loop->state, protocol);
     Py_XSETREF(self->protocol, Py_NewRef(protocol));
     self->protocol_connected = 1;
     return 0;

@@ -42,6 +42,7 @@ typedef struct StreamObject {
     short family;
     char protocol_connected;
     char buffered;              /* protocol is a BufferedProtocol */
+    char feed;                  /* enum feed_way: how it takes data */
     char paused;
     char read_eof;              /* the peer ended, and we stay open */
     char write_eof;

@@ -18,6 +18,7 @@
 
 #include "aio/compat.h"
 #include "aio/netio.h"
+#include "aio/streams.h"
 
 #define READS_IN_A_ROW 4
 
@@ -170,30 +171,113 @@ receive_bytes(StreamObject *self, ssize_t *ret_n, int *ret_more,
     return joined(loop, direct, room, *ret_n, ret_room);
 }
 
-/* 1: something was received and more may follow; 0: that was all; -1. */
+/* What came instead of data. */
 static int
-read_plain(StreamObject *self)
+read_nothing(StreamObject *self, ssize_t n)
 {
-    LoopObject *loop = self->loop;
-    if (loop->receive_buffer == NULL) {
-        loop->receive_buffer = PyMem_Malloc(LOOP_RECEIVE_SIZE);
-        if (loop->receive_buffer == NULL) {
-            PyErr_NoMemory();
-            return KevStream_Fatal(self, READ_FAILED);
-        }
-    }
-    int more = 0;
-    ssize_t n = 1;
-    Py_ssize_t room = 0;
-    PyObject *data = receive_bytes(self, &n, &more, &room);
     if (n == -EAGAIN || n == -EWOULDBLOCK) {
         return 0;
     }
     if (n < 0) {
         return KevStream_FatalErrno(self, (int)-n, READ_FAILED);
     }
-    if (n == 0) {
-        return on_eof(self);
+    return on_eof(self);
+}
+
+/* Into a reader of ours: what it waits for straight into its place. */
+static int
+read_to_reader(StreamObject *self, ReaderObject *reader)
+{
+    char *buffer = self->loop->receive_buffer;
+    struct iovec iov[2];
+    size_t count = 0;
+    Py_ssize_t room = 0;
+    char *place = KevReader_Reserve(reader, &room);
+    if (place != NULL) {
+        iov[count].iov_base = place;
+        iov[count++].iov_len = (size_t)room;
+    }
+    iov[count].iov_base = buffer;
+    iov[count++].iov_len = LOOP_RECEIVE_SIZE;
+    int more;
+    ssize_t n = receive(self, iov, count, &more);
+    Py_ssize_t in_place = n <= 0 ? 0 : n < room ? n : room;
+    if (place != NULL) {
+        KevReader_Commit(reader, in_place);
+    }
+    if (n <= 0) {
+        return read_nothing(self, n);
+    }
+    return KevReader_FeedBytes(reader, buffer, n - in_place) < 0
+        ? KevStream_Fatal(self, DATA_RECEIVED_FAILED) : more;
+}
+
+/* Into a reader of asyncio's; as read_plain(). */
+static int
+read_to_standard(StreamObject *self)
+{
+    char *buffer = self->loop->receive_buffer;
+    struct iovec iov = {.iov_base = buffer, .iov_len = LOOP_RECEIVE_SIZE};
+    int more;
+    ssize_t n = receive(self, &iov, 1, &more);
+    if (n <= 0) {
+        return read_nothing(self, n);
+    }
+    int r = KevFeed_Standard(self->loop->state, self->protocol, buffer, n);
+    if (r == 0) {
+        PyObject *data = PyBytes_FromStringAndSize(buffer, n);
+        PyObject *res = data == NULL ? NULL : PyObject_CallMethodOneArg(
+            self->protocol, self->loop->state->str_data_received, data);
+        Py_XDECREF(data);
+        Py_XDECREF(res);
+        r = res == NULL ? -1 : 1;
+    }
+    return r < 0 ? KevStream_Fatal(self, DATA_RECEIVED_FAILED) : more;
+}
+
+/* The loop's buffer is there.  0 or -1 with MemoryError. */
+static int
+make_buffer(LoopObject *loop)
+{
+    if (loop->receive_buffer == NULL) {
+        /* Given back at once: from that malloc learns to keep such blocks
+           for the next message instead of returning them to the kernel,
+           which costs a message of 100 KiB its 25 pages every time. */
+        PyMem_RawFree(PyMem_RawMalloc(LOOP_LARGEST_MESSAGE));
+        loop->receive_buffer = PyMem_RawMalloc(LOOP_RECEIVE_SIZE);
+        if (loop->receive_buffer == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* 1: something was received and more may follow; 0: that was all; -1. */
+static int
+read_plain(StreamObject *self)
+{
+    LoopObject *loop = self->loop;
+    if (make_buffer(loop) < 0) {
+        return KevStream_Fatal(self, READ_FAILED);
+    }
+    if (self->feed == FEED_OURS) {
+        ReaderObject *reader = KevFeed_Reader(loop->state, self->protocol);
+        if (reader != NULL) {
+            int r = read_to_reader(self, reader);
+            Py_DECREF(reader);
+            return r;
+        }
+    }
+    if (self->feed == FEED_STANDARD) {
+        return read_to_standard(self);
+    }
+    int more = 0;
+    ssize_t n = 1;
+    Py_ssize_t room = 0;
+    PyObject *data = receive_bytes(self, &n, &more, &room);
+    if (n <= 0) {
+        return read_nothing(self, n);
     }
     if (data == NULL) {
         return KevStream_Fatal(self, READ_FAILED);

@@ -16,6 +16,7 @@
 
 #include "mod/state.h"
 
+#include "aio/own.h"
 #include "aio/rbuf.h"
 
 struct OpObject;
@@ -68,12 +69,15 @@ enum op_step KevOp_Await(OpObject *op, PyObject *awaitable);
 /* Raises a stored exception, as the raise statement does.  OP_ERROR. */
 enum op_step KevOp_Raise(PyObject *exc);
 
-/* Whether type (a class) has our method of this name, not overridden. */
-int KevStreams_IsOwn(PyTypeObject *type, PyObject *name,
-                     PyCFunction function);
-
 /* A future of the loop: loop.create_future(). */
 PyObject *KevStreams_NewFuture(ModState *state, PyObject *loop);
+
+/* What a weak reference leads to: 1 with a new reference, 0 if it is gone,
+   -1 with an exception. */
+int KevStreams_Dereference(PyObject *reference, PyObject **ret);
+
+/* Gives a future its result, None, unless it was cancelled.  0 or -1. */
+int KevStreams_WakeUp(ModState *state, PyObject *waiter);
 
 static inline int
 KevStreams_IsSet(const PyObject *field)
@@ -94,18 +98,39 @@ typedef struct {
     PyObject *transport;    // strong
     Py_ssize_t limit_bytes;
     Py_ssize_t wanted;      /* bytes for which readexactly() waits */
+    struct own own;
     char eof;
     char paused;
-    char own_wait;          /* these methods are not overridden */
-    char own_read;
-    char own_readuntil;
-    char own_readline;
-    char own_feed_data;
-    char own_exception;
 } ReaderObject;
+
+/* The methods that others call. */
+enum reader_method {
+    READER_WAIT_FOR_DATA, READER_READ, READER_READUNTIL, READER_READLINE,
+    READER_FEED_DATA, READER_EXCEPTION, READER_METHODS,
+};
+
+extern const struct own_method KevReader_Own[READER_METHODS];
+
+/* Whether such a method is neither overridden nor replaced. */
+static inline int
+KevReader_Owns(ReaderObject *self, enum reader_method method)
+{
+    return KevOwn_Has(&self->own, self->state, Py_TYPE((PyObject *)self),
+                      KevReader_Own, READER_METHODS, method);
+}
 
 /* reader.feed_data(data).  0 or -1. */
 int KevReader_Feed(ReaderObject *self, PyObject *data);
+
+/* Where a transport may put what the reader waits for: *ret_room bytes, or
+   NULL.  KevReader_Commit() must follow: so many have been put there. */
+char *KevReader_Reserve(ReaderObject *self, Py_ssize_t *ret_room);
+void KevReader_Commit(ReaderObject *self, Py_ssize_t size);
+
+/* feed_data() of size bytes in memory, behind those just committed.  One who
+   waits for more than there is then is left asleep.  0 or -1. */
+int KevReader_FeedBytes(ReaderObject *self, const char *bytes,
+                        Py_ssize_t size);
 
 /* Read on if the buffer is down to the limit.  0 or -1. */
 int KevReader_MaybeResume(ReaderObject *self);
@@ -133,10 +158,24 @@ typedef struct {
     PyObject *loop;             // strong; each of these may be NULL
     PyObject *reader_ref;       // strong: a weak reference, or None
     PyObject *drain_waiters;    // strong: a deque
+    struct own own;
     char paused;
     char connection_lost;
-    char own_drain_helper;      /* the method is not overridden */
 } StreamProtocolObject;
+
+enum protocol_method {
+    PROTOCOL_DATA_RECEIVED, PROTOCOL_DRAIN_HELPER, PROTOCOL_METHODS,
+};
+
+extern const struct own_method KevStreamProtocol_Own[PROTOCOL_METHODS];
+
+static inline int
+KevStreamProtocol_Owns(StreamProtocolObject *self,
+                       enum protocol_method method)
+{
+    return KevOwn_Has(&self->own, self->state, Py_TYPE((PyObject *)self),
+                      KevStreamProtocol_Own, PROTOCOL_METHODS, method);
+}
 
 /* protocol._drain_helper(). */
 PyObject *KevStreamProtocol_DrainHelper(PyObject *self, PyObject *ignored);
@@ -144,6 +183,27 @@ PyObject *KevStreamProtocol_DrainHelper(PyObject *self, PyObject *ignored);
 /* Its first step: OP_DONE if there is nothing to wait for; otherwise the
    protocol's _drain_helper() must be awaited. */
 enum op_step KevStreamProtocol_MayWrite(StreamProtocolObject *self);
+
+/* ---- from a transport: streams_feed.c ----------------------------------- */
+
+/* How a transport's data comes to its protocol. */
+enum feed_way {
+    FEED_CALL,       /* by data_received() */
+    FEED_OURS,       /* it is a StreamReaderProtocol of ours */
+    FEED_STANDARD,   /* it is asyncio's, exactly */
+};
+
+enum feed_way KevFeed_Way(const ModState *state, PyObject *protocol);
+
+/* The reader that protocol (of ours) would feed, if all of it is ours: a new
+   reference, else NULL. */
+ReaderObject *KevFeed_Reader(ModState *state, PyObject *protocol);
+
+/* What data_received() of asyncio's does.  1: done; 0: call it; -1. */
+int KevFeed_Standard(ModState *state, PyObject *protocol, const char *bytes,
+                     Py_ssize_t size);
+
+int KevFeed_Setup(ModState *state);
 
 /* ---- the writer: streams_writer.c --------------------------------------- */
 

@@ -7,11 +7,19 @@
 #define KEV_STREAMS_STATE(X)                                              \
     X(op_type) X(reader_type) X(stream_protocol_type) X(writer_type)      \
     X(incomplete_read_error) X(limit_overrun_error) X(newline)            \
+    /* asyncio's: the future in C and its methods, the classes whose */    \
+    /* readers are fed directly and their methods; each or None */         \
+    X(future_type) X(future_cancelled) X(future_set_result)               \
+    X(get_running_loop)                                                   \
+    X(standard_protocol) X(standard_reader) X(standard_data_received)     \
+    X(standard_feed_data) X(standard_wakeup_waiter)                       \
     X(str_append) X(str_cancelled) X(str_create_future)                   \
     X(str_drain_helper) X(str_exception) X(str_feed_data)                 \
     X(str_is_closing) X(str_pause_reading) X(str_readline)                \
     X(str_readuntil) X(str_remove) X(str_resume_reading) X(str_write)     \
-    X(str_writelines)
+    X(str_writelines) X(str_read) X(str_wait_for_data) X(str_buffer)      \
+    X(str_eof) X(str_waiter) X(str_limit) X(str_stream_reader_wr)         \
+    X(str_wakeup_waiter)
 
 /* What the interned names say, in the same order. */
 #define KEV_STREAMS_NAMES(X)                                              \
@@ -22,6 +30,10 @@
     X(str_pause_reading, "pause_reading") X(str_readline, "readline")     \
     X(str_readuntil, "readuntil") X(str_remove, "remove")                 \
     X(str_resume_reading, "resume_reading") X(str_write, "write")         \
-    X(str_writelines, "writelines")
+    X(str_writelines, "writelines") X(str_read, "read")                   \
+    X(str_wait_for_data, "_wait_for_data") X(str_buffer, "_buffer")       \
+    X(str_eof, "_eof") X(str_waiter, "_waiter") X(str_limit, "_limit")    \
+    X(str_stream_reader_wr, "_stream_reader_wr")                          \
+    X(str_wakeup_waiter, "_wakeup_waiter")
 
 #endif

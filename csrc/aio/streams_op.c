@@ -499,20 +499,6 @@ static PyType_Spec op_spec = {
 
 /* ---- what the stream types share ------------------------------------ */
 
-int
-KevStreams_IsOwn(PyTypeObject *type, PyObject *name, PyCFunction function)
-{
-    PyObject *found = PyObject_GetAttr((PyObject *)type, name);
-    if (found == NULL) {
-        PyErr_Clear();
-        return 0;
-    }
-    int is_own = Py_IS_TYPE(found, &PyMethodDescr_Type)
-        && ((PyMethodDescrObject *)found)->d_method->ml_meth == function;
-    Py_DECREF(found);
-    return is_own;
-}
-
 PyObject *
 KevStreams_NewFuture(ModState *state, PyObject *loop)
 {
@@ -521,6 +507,64 @@ KevStreams_NewFuture(ModState *state, PyObject *loop)
         return NULL;
     }
     return PyObject_CallMethodNoArgs(loop, state->str_create_future);
+}
+
+/* A future in C answers without a look-up. */
+static PyObject *
+ask(ModState *state, PyObject *future, PyObject *method, PyObject *name)
+{
+    PyObject *stack[1] = {future};
+    return (PyObject *)Py_TYPE(future) == state->future_type
+        ? PyObject_Vectorcall(method, stack, 1, NULL)
+        : PyObject_CallMethodNoArgs(future, name);
+}
+
+int
+KevStreams_WakeUp(ModState *state, PyObject *waiter)
+{
+    PyObject *cancelled = ask(state, waiter, state->future_cancelled,
+                              state->str_cancelled);
+    int is_cancelled = cancelled == NULL ? -1 : PyObject_IsTrue(cancelled);
+    Py_XDECREF(cancelled);
+    if (is_cancelled != 0) {
+        return is_cancelled < 0 ? -1 : 0;
+    }
+    PyObject *stack[2] = {waiter, Py_None};
+    PyObject *res = (PyObject *)Py_TYPE(waiter) == state->future_type
+        ? PyObject_Vectorcall(state->future_set_result, stack, 2, NULL)
+        : PyObject_CallMethodOneArg(waiter, state->str_set_result, Py_None);
+    Py_XDECREF(res);
+    return res == NULL ? -1 : 0;
+}
+
+int
+KevStreams_Dereference(PyObject *reference, PyObject **ret)
+{
+    *ret = NULL;
+    if (!KevStreams_IsSet(reference)) {
+        return 0;
+    }
+    if (!PyWeakref_CheckRef(reference)) {
+        *ret = PyObject_CallNoArgs(reference);
+        if (*ret == Py_None) {
+            Py_CLEAR(*ret);
+            return 0;
+        }
+        return *ret == NULL ? -1 : 1;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyWeakref_GetRef(reference, ret);
+#else
+    PyObject *found = PyWeakref_GetObject(reference);
+    if (found == NULL) {
+        return -1;
+    }
+    if (found == Py_None) {
+        return 0;
+    }
+    *ret = Py_NewRef(found);
+    return 1;
+#endif
 }
 
 /* ---- setting up ----------------------------------------------------- */
@@ -551,6 +595,7 @@ KevStreams_Setup(PyObject *module, ModState *state)
     state->newline = PyBytes_FromStringAndSize("\n", 1);
     if (state->newline == NULL
         || KevModule_AddType(module, &op_spec, NULL, &state->op_type, 0) < 0
+        || KevFeed_Setup(state) < 0
         || KevReader_Setup(module, state) < 0
         || KevStreamProtocol_Setup(module, state) < 0) {
         return -1;

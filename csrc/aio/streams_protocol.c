@@ -8,44 +8,12 @@
 
 /* ---- data ----------------------------------------------------------- */
 
-/* What a weak reference leads to: 1 with a new reference, 0 if it is gone,
-   -1 with an exception. */
-static int
-dereference(PyObject *reference, PyObject **ret)
-{
-    *ret = NULL;
-    if (!KevStreams_IsSet(reference)) {
-        return 0;
-    }
-    if (!PyWeakref_CheckRef(reference)) {
-        *ret = PyObject_CallNoArgs(reference);
-        if (*ret == Py_None) {
-            Py_CLEAR(*ret);
-            return 0;
-        }
-        return *ret == NULL ? -1 : 1;
-    }
-#if PY_VERSION_HEX >= 0x030D0000
-    return PyWeakref_GetRef(reference, ret);
-#else
-    PyObject *found = PyWeakref_GetObject(reference);
-    if (found == NULL) {
-        return -1;
-    }
-    if (found == Py_None) {
-        return 0;
-    }
-    *ret = Py_NewRef(found);
-    return 1;
-#endif
-}
-
 /* Feeds any kind of reader. */
 static int
 feed(ModState *state, PyObject *reader, PyObject *data)
 {
     if (PyObject_TypeCheck(reader, (PyTypeObject *)state->reader_type)
-        && ((ReaderObject *)reader)->own_feed_data) {
+        && KevReader_Owns((ReaderObject *)reader, READER_FEED_DATA)) {
         return KevReader_Feed((ReaderObject *)reader, data);
     }
     PyObject *res = PyObject_CallMethodOneArg(reader, state->str_feed_data,
@@ -59,7 +27,7 @@ protocol_data_received(PyObject *op, PyObject *data)
 {
     StreamProtocolObject *self = (StreamProtocolObject *)op;
     PyObject *reader;
-    int r = dereference(self->reader_ref, &reader);
+    int r = KevStreams_Dereference(self->reader_ref, &reader);
     if (r > 0) {
         r = feed(self->state, reader, data);
         Py_DECREF(reader);
@@ -143,6 +111,21 @@ KevStreamProtocol_DrainHelper(PyObject *op, PyObject *Py_UNUSED(ignored))
 
 /* ---- the type ------------------------------------------------------- */
 
+const struct own_method KevStreamProtocol_Own[PROTOCOL_METHODS] = {
+    [PROTOCOL_DATA_RECEIVED] = OWN_METHOD(str_data_received,
+                                          protocol_data_received),
+    [PROTOCOL_DRAIN_HELPER] = OWN_METHOD(str_drain_helper,
+                                         KevStreamProtocol_DrainHelper),
+};
+
+static int
+protocol_setattro(PyObject *op, PyObject *name, PyObject *value)
+{
+    StreamProtocolObject *self = (StreamProtocolObject *)op;
+    return KevOwn_SetAttr(&self->own, self->state, op, KevStreamProtocol_Own,
+                          PROTOCOL_METHODS, name, value);
+}
+
 static PyMemberDef protocol_members[] = {
     {"_loop", T_OBJECT_EX, offsetof(StreamProtocolObject, loop), 0, NULL},
     {"_stream_reader_wr", T_OBJECT_EX,
@@ -174,8 +157,6 @@ protocol_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
         (StreamProtocolObject *)type->tp_alloc(type, 0);
     if (self != NULL) {
         self->state = state;
-        self->own_drain_helper = (char)KevStreams_IsOwn(
-            type, state->str_drain_helper, KevStreamProtocol_DrainHelper);
     }
     return (PyObject *)self;
 }
@@ -214,6 +195,7 @@ protocol_dealloc(PyObject *op)
 static PyType_Slot protocol_slots[] = {
     {Py_tp_doc, "The part of a StreamReaderProtocol that runs per packet."},
     {Py_tp_new, protocol_new},
+    {Py_tp_setattro, protocol_setattro},
     {Py_tp_methods, protocol_methods},
     {Py_tp_members, protocol_members},
     {Py_tp_traverse, protocol_traverse},

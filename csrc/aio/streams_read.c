@@ -60,7 +60,7 @@ static enum op_step
 wait_for_data(OpObject *op)
 {
     ReaderObject *self = reader_of(op);
-    if (self->own_wait) {
+    if (KevReader_Owns(self, READER_WAIT_FOR_DATA)) {
         return wait_here(op, op->kind->name);
     }
     PyObject *awaitable = PyObject_CallMethod(
@@ -237,7 +237,7 @@ read_all_step(OpObject *op, PyObject **ret)
     if (op->stage == 0 && KevStreams_IsSet(self->exception)) {
         return KevOp_Raise(self->exception);
     }
-    if (!self->own_read) {
+    if (!KevReader_Owns(self, READER_READ)) {
         int more = op->stage == 0 ? 1 : keep_block(op, op->value);
         op->stage = 1;
         return more < 0 ? OP_ERROR
@@ -564,7 +564,7 @@ readline_failed(OpObject *op, PyObject **ret)
 {
     ReaderObject *self = reader_of(op);
     ModState *state = self->state;
-    if (self->own_readuntil) {
+    if (KevReader_Owns(self, READER_READUNTIL)) {
         return OP_ERROR;
     }
     if (PyErr_ExceptionMatches(state->incomplete_read_error)) {
@@ -599,7 +599,7 @@ static enum op_step
 readline_step(OpObject *op, PyObject **ret)
 {
     ReaderObject *self = reader_of(op);
-    if (!self->own_readuntil) {
+    if (!KevReader_Owns(self, READER_READUNTIL)) {
         return ask_readuntil(op, ret);
     }
     if (op->stage == 0) {
@@ -648,7 +648,7 @@ static enum op_step
 anext_step(OpObject *op, PyObject **ret)
 {
     ReaderObject *self = reader_of(op);
-    if (self->own_readline) {
+    if (KevReader_Owns(self, READER_READLINE)) {
         return end_iteration(readline_step(op, ret), ret);
     }
     if (op->stage != 0) {
@@ -669,7 +669,7 @@ anext_step(OpObject *op, PyObject **ret)
 static enum op_step
 anext_failed(OpObject *op, PyObject **ret)
 {
-    if (!reader_of(op)->own_readline) {
+    if (!KevReader_Owns(reader_of(op), READER_READLINE)) {
         return OP_ERROR;
     }
     return end_iteration(readline_failed(op, ret), ret);

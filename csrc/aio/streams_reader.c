@@ -3,8 +3,6 @@
  */
 #include "aio/streams.h"
 
-#include <string.h>
-
 /* ---- the one who reads ---------------------------------------------- */
 
 /* There is something new: wake the one who waits, if any. */
@@ -16,20 +14,7 @@ wake_up(ReaderObject *self)
     }
     PyObject *waiter = self->waiter;
     self->waiter = NULL;
-    int r = -1;
-    PyObject *cancelled = PyObject_CallMethodNoArgs(
-        waiter, self->state->str_cancelled);
-    int is_cancelled = cancelled == NULL ? -1 : PyObject_IsTrue(cancelled);
-    Py_XDECREF(cancelled);
-    if (is_cancelled == 0) {
-        PyObject *res = PyObject_CallMethodOneArg(
-            waiter, self->state->str_set_result, Py_None);
-        r = res == NULL ? -1 : 0;
-        Py_XDECREF(res);
-    }
-    else if (is_cancelled > 0) {
-        r = 0;
-    }
+    int r = KevStreams_WakeUp(self->state, waiter);
     Py_DECREF(waiter);
     return r;
 }
@@ -57,14 +42,19 @@ KevReader_MaybeResume(ReaderObject *self)
     return KevReader_Resume(self);
 }
 
+/* That is, without an overflow: size > 2 * limit. */
+static inline int
+is_over_limit(const ReaderObject *self, Py_ssize_t size)
+{
+    return size - self->limit_bytes > self->limit_bytes;
+}
+
 /* More than twice the limit is not kept: the peer has to wait. */
 static int
 maybe_pause(ReaderObject *self)
 {
-    /* That is, without an overflow: size > 2 * limit. */
     if (self->paused || !KevStreams_IsSet(self->transport)
-        || KevRbuf_Size(&self->buffer) - self->limit_bytes
-               <= self->limit_bytes) {
+        || !is_over_limit(self, KevRbuf_Size(&self->buffer))) {
         return 0;
     }
     PyObject *res = PyObject_CallMethodNoArgs(
@@ -84,11 +74,20 @@ maybe_pause(ReaderObject *self)
 
 /* ---- feeding -------------------------------------------------------- */
 
-int
-KevReader_Feed(ReaderObject *self, PyObject *data)
+static int
+check_not_eof(ReaderObject *self)
 {
     if (self->eof) {
         PyErr_SetString(PyExc_AssertionError, "feed_data after feed_eof");
+        return -1;
+    }
+    return 0;
+}
+
+int
+KevReader_Feed(ReaderObject *self, PyObject *data)
+{
+    if (check_not_eof(self) < 0) {
         return -1;
     }
     int is_some = PyBytes_CheckExact(data) ? PyBytes_GET_SIZE(data) > 0
@@ -101,6 +100,35 @@ KevReader_Feed(ReaderObject *self, PyObject *data)
         return -1;
     }
     return maybe_pause(self);
+}
+
+char *
+KevReader_Reserve(ReaderObject *self, Py_ssize_t *ret_room)
+{
+    return self->wanted == 0 || self->eof
+        ? NULL : KevRbuf_Reserve(&self->buffer, self->wanted, ret_room);
+}
+
+void
+KevReader_Commit(ReaderObject *self, Py_ssize_t size)
+{
+    KevRbuf_Commit(&self->buffer, size);
+}
+
+int
+KevReader_FeedBytes(ReaderObject *self, const char *bytes, Py_ssize_t size)
+{
+    if (check_not_eof(self) < 0
+        || (size > 0 && KevRbuf_AppendBytes(&self->buffer, bytes, size,
+                                            self->wanted) < 0)) {
+        return -1;
+    }
+    Py_ssize_t have = KevRbuf_Size(&self->buffer);
+    if (have < self->wanted && !is_over_limit(self, have)
+        && KevReader_Owns(self, READER_WAIT_FOR_DATA)) {
+        return 0;  /* readexactly() would only wait again */
+    }
+    return wake_up(self) < 0 ? -1 : maybe_pause(self);
 }
 
 static PyObject *
@@ -272,23 +300,22 @@ static PyMethodDef reader_methods[] = {
 
 /* ---- life and death ------------------------------------------------- */
 
+const struct own_method KevReader_Own[READER_METHODS] = {
+    [READER_WAIT_FOR_DATA] = OWN_METHOD(str_wait_for_data,
+                                        KevReader_WaitForData),
+    [READER_READ] = OWN_METHOD(str_read, KevReader_Read),
+    [READER_READUNTIL] = OWN_METHOD(str_readuntil, KevReader_ReadUntil),
+    [READER_READLINE] = OWN_METHOD(str_readline, KevReader_ReadLine),
+    [READER_FEED_DATA] = OWN_METHOD(str_feed_data, reader_feed_data),
+    [READER_EXCEPTION] = OWN_METHOD(str_exception, reader_exception),
+};
+
 static int
-is_own(PyTypeObject *type, const char *name)
+reader_setattro(PyObject *op, PyObject *name, PyObject *value)
 {
-    PyObject *string = PyUnicode_FromString(name);
-    if (string == NULL) {
-        PyErr_Clear();
-        return 0;
-    }
-    PyCFunction function = NULL;
-    for (PyMethodDef *def = reader_methods; def->ml_name != NULL; def++) {
-        if (strcmp(def->ml_name, name) == 0) {
-            function = def->ml_meth;
-        }
-    }
-    int r = KevStreams_IsOwn(type, string, function);
-    Py_DECREF(string);
-    return r;
+    ReaderObject *self = (ReaderObject *)op;
+    return KevOwn_SetAttr(&self->own, self->state, op, KevReader_Own,
+                          READER_METHODS, name, value);
 }
 
 static PyObject *
@@ -300,16 +327,9 @@ reader_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
         return NULL;
     }
     ReaderObject *self = (ReaderObject *)type->tp_alloc(type, 0);
-    if (self == NULL) {
-        return NULL;
+    if (self != NULL) {
+        self->state = state;
     }
-    self->state = state;
-    self->own_wait = (char)is_own(type, "_wait_for_data");
-    self->own_read = (char)is_own(type, "read");
-    self->own_readuntil = (char)is_own(type, "readuntil");
-    self->own_readline = (char)is_own(type, "readline");
-    self->own_feed_data = (char)is_own(type, "feed_data");
-    self->own_exception = (char)is_own(type, "exception");
     return (PyObject *)self;
 }
 
@@ -352,6 +372,7 @@ reader_dealloc(PyObject *op)
 static PyType_Slot reader_slots[] = {
     {Py_tp_doc, "The part of a StreamReader that runs per read."},
     {Py_tp_new, reader_new},
+    {Py_tp_setattro, reader_setattro},
     {Py_tp_methods, reader_methods},
     {Py_tp_members, reader_members},
     {Py_tp_getset, reader_getset},

@@ -70,7 +70,7 @@ check_reader(WriterObject *self)
     }
     PyObject *exc;
     if (PyObject_TypeCheck(reader, (PyTypeObject *)self->state->reader_type)
-        && ((ReaderObject *)reader)->own_exception) {
+        && KevReader_Owns((ReaderObject *)reader, READER_EXCEPTION)) {
         exc = Py_XNewRef(((ReaderObject *)reader)->exception);
     }
     else {
@@ -115,7 +115,8 @@ await_protocol(OpObject *op)
     }
     if (PyObject_TypeCheck(
             protocol, (PyTypeObject *)self->state->stream_protocol_type)
-        && ((StreamProtocolObject *)protocol)->own_drain_helper) {
+        && KevStreamProtocol_Owns((StreamProtocolObject *)protocol,
+                                  PROTOCOL_DRAIN_HELPER)) {
         enum op_step step =
             KevStreamProtocol_MayWrite((StreamProtocolObject *)protocol);
         if (step != OP_AWAIT) {
