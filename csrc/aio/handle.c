@@ -8,6 +8,7 @@
 #include "aio/handle.h"
 
 #include "aio/compat.h"
+#include "aio/handle_parts.h"
 #include "aio/loop.h"
 
 #if defined(Py_GIL_DISABLED) || defined(KEV_NO_FREELIST)
@@ -46,17 +47,10 @@ capture_source(ModState *state)
     return stack;
 }
 
-/* What both kinds need before memory is taken: nothing to undo later. */
-struct handle_parts {
-    PyObject *args;      // strong or NULL
-    PyObject *arg;       // strong or NULL
-    PyObject *context;   // strong
-    PyObject *source;    // strong: a list or None
-};
-
-static int
-parts_make(ModState *state, LoopObject *loop, PyObject *const *args,
-           Py_ssize_t nargs, PyObject *context, struct handle_parts *parts)
+int
+KevHandle_MakeParts(ModState *state, LoopObject *loop,
+                    PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *context, struct handle_parts *parts)
 {
     parts->args = NULL;
     parts->arg = NULL;
@@ -92,46 +86,20 @@ parts_make(ModState *state, LoopObject *loop, PyObject *const *args,
     return 0;
 }
 
-static void
-parts_drop(struct handle_parts *parts)
-{
-    Py_DECREF(parts->context);
-    Py_XDECREF(parts->arg);
-    Py_XDECREF(parts->args);
-    Py_DECREF(parts->source);
-}
-
-/* Moves the parts into the slots that both kinds have. */
-static inline void
-parts_commit(HandleObject *self, const struct handle_parts *parts,
-             PyObject *callback, LoopObject *loop)
-{
-    self->args = parts->args;
-    self->callback = Py_NewRef(callback);
-    self->cancelled = Py_NewRef(Py_False);
-    self->context = parts->context;
-    self->loop = Py_NewRef((PyObject *)loop);
-    self->repr = Py_NewRef(Py_None);
-    self->source_traceback = parts->source;
-#if PY_VERSION_HEX < 0x030C0000
-    self->weakrefs = NULL;
-#endif
-}
-
 PyObject *
 KevHandle_New(ModState *state, LoopObject *loop, PyObject *callback,
               PyObject *const *args, Py_ssize_t nargs, PyObject *context)
 {
     struct handle_parts parts;
-    if (parts_make(state, loop, args, nargs, context, &parts) < 0) {
+    if (KevHandle_MakeParts(state, loop, args, nargs, context, &parts) < 0) {
         return NULL;
     }
     HandleObject *self = handle_alloc(state);
     if (self == NULL) {
-        parts_drop(&parts);
+        KevHandle_DropParts(&parts);
         return NULL;
     }
-    parts_commit(self, &parts, callback, loop);
+    KevHandle_Commit(self, &parts, callback, loop);
     self->arg = parts.arg;
     PyObject_GC_Track(self);
     return (PyObject *)self;
@@ -143,16 +111,16 @@ KevTimer_New(ModState *state, LoopObject *loop, PyObject *when,
              Py_ssize_t nargs, PyObject *context)
 {
     struct handle_parts parts;
-    if (parts_make(state, loop, args, nargs, context, &parts) < 0) {
+    if (KevHandle_MakeParts(state, loop, args, nargs, context, &parts) < 0) {
         return NULL;
     }
     TimerObject *self = PyObject_GC_New(TimerObject,
                                         (PyTypeObject *)state->timer_type);
     if (self == NULL) {
-        parts_drop(&parts);
+        KevHandle_DropParts(&parts);
         return NULL;
     }
-    parts_commit((HandleObject *)self, &parts, callback, loop);
+    KevHandle_Commit((HandleObject *)self, &parts, callback, loop);
     self->arg = parts.arg;
     self->scheduled = Py_NewRef(Py_False);
     self->when = Py_NewRef(when);
@@ -165,33 +133,11 @@ KevTimer_New(ModState *state, LoopObject *loop, PyObject *when,
 
 /* ---- what it may be asked ------------------------------------------- */
 
-static inline PyObject **
-handle_arg_slot(PyObject *self, ModState *state)
-{
-    return Py_IS_TYPE(self, (PyTypeObject *)state->timer_type)
-        ? &((TimerObject *)self)->arg : &((HandleObject *)self)->arg;
-}
-
-/* The two types cannot be subclassed, so the size tells them apart without
-   the module's state. */
-static inline int
-is_timer(PyObject *self)
-{
-    return Py_TYPE(self)->tp_basicsize == (Py_ssize_t)sizeof(TimerObject);
-}
-
-static inline PyObject **
-handle_arg_slot_by_size(PyObject *self)
-{
-    return is_timer(self)
-        ? &((TimerObject *)self)->arg : &((HandleObject *)self)->arg;
-}
-
-static PyObject *
-handle_get_args(PyObject *op, void *Py_UNUSED(closure))
+PyObject *
+KevHandle_GetArgs(PyObject *op, void *Py_UNUSED(closure))
 {
     HandleObject *self = (HandleObject *)op;
-    PyObject *arg = *handle_arg_slot_by_size(op);
+    PyObject *arg = *KevHandle_ArgSlot(op);
     if (self->args != NULL) {
         return Py_NewRef(self->args);
     }
@@ -204,15 +150,15 @@ handle_get_args(PyObject *op, void *Py_UNUSED(closure))
     return PyTuple_New(0);
 }
 
-static int
-handle_set_args(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+int
+KevHandle_SetArgs(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
 {
     HandleObject *self = (HandleObject *)op;
     if (value != NULL && value != Py_None && !PyTuple_Check(value)) {
         PyErr_SetString(PyExc_TypeError, "_args must be a tuple or None");
         return -1;
     }
-    Py_CLEAR(*handle_arg_slot_by_size(op));
+    Py_CLEAR(*KevHandle_ArgSlot(op));
     Py_XSETREF(self->args,
                value == NULL || value == Py_None ? NULL : Py_NewRef(value));
     return 0;
@@ -224,13 +170,13 @@ handle_disarm(PyObject *op)
 {
     HandleObject *self = (HandleObject *)op;
     Py_XSETREF(self->cancelled, Py_NewRef(Py_True));
-    Py_CLEAR(*handle_arg_slot_by_size(op));
+    Py_CLEAR(*KevHandle_ArgSlot(op));
     Py_CLEAR(self->args);
     Py_XSETREF(self->callback, Py_NewRef(Py_None));
 }
 
-static LoopObject *
-handle_loop(PyObject *op, ModState *state)
+LoopObject *
+KevHandle_Loop(PyObject *op, ModState *state)
 {
     PyObject *loop = ((HandleObject *)op)->loop;
     if (loop != NULL
@@ -240,8 +186,8 @@ handle_loop(PyObject *op, ModState *state)
     return NULL;
 }
 
-static int
-handle_cancel_impl(ModState *state, PyObject *op)
+int
+KevHandle_CancelOwn(ModState *state, PyObject *op)
 {
     HandleObject *self = (HandleObject *)op;
     if (self->cancelled == Py_True) {
@@ -249,7 +195,7 @@ handle_cancel_impl(ModState *state, PyObject *op)
     }
     /* Held: a repr, or what is let go, may take the handle's loop away. */
     LoopObject *loop = (LoopObject *)Py_XNewRef(
-        (PyObject *)handle_loop(op, state));
+        (PyObject *)KevHandle_Loop(op, state));
     if (loop != NULL && loop->debug) {
         /* Callback and arguments go, the words about them stay. */
         PyObject *text = PyObject_Repr(op);
@@ -276,7 +222,7 @@ handle_cancel(PyObject *self, PyTypeObject *cls, PyObject *const *args,
         return NULL;
     }
     ModState *state = PyType_GetModuleState(cls);
-    if (state == NULL || handle_cancel_impl(state, self) < 0) {
+    if (state == NULL || KevHandle_CancelOwn(state, self) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -287,15 +233,15 @@ KevHandle_Cancel(ModState *state, PyObject *handle)
 {
     if (Py_IS_TYPE(handle, (PyTypeObject *)state->handle_type)
         || Py_IS_TYPE(handle, (PyTypeObject *)state->timer_type)) {
-        return handle_cancel_impl(state, handle);
+        return KevHandle_CancelOwn(state, handle);
     }
     PyObject *res = PyObject_CallMethodNoArgs(handle, state->str_cancel);
     Py_XDECREF(res);
     return res == NULL ? -1 : 0;
 }
 
-static PyObject *
-handle_cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
+PyObject *
+KevHandle_Cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     PyObject *cancelled = ((HandleObject *)self)->cancelled;
     if (cancelled == NULL) {
@@ -376,12 +322,12 @@ callback_raised(ModState *state, LoopObject *loop, PyObject *handle)
 }
 
 /* A handle of ours: held by the caller, and not cancelled. */
-static int
-run_own(ModState *state, LoopObject *loop, HandleObject *self)
+int
+KevHandle_RunOwn(ModState *state, LoopObject *loop, HandleObject *self)
 {
     /* The callback may cancel its own handle: hold what is in use.  Any slot
        may be empty: asyncio's descriptors can delete it. */
-    PyObject *arg = Py_XNewRef(*handle_arg_slot((PyObject *)self, state));
+    PyObject *arg = Py_XNewRef(*KevHandle_ArgSlot((PyObject *)self));
     PyObject *args = Py_XNewRef(self->args);
     PyObject *context = Py_XNewRef(self->context);
     PyObject *callback = Py_XNewRef(self->callback);
@@ -434,15 +380,18 @@ KevHandle_Run(ModState *state, LoopObject *loop, PyObject *handle)
         if (((HandleObject *)handle)->cancelled == Py_True) {
             return 0;
         }
-        return run_own(state, loop, (HandleObject *)handle);
+        return KevHandle_RunOwn(state, loop, (HandleObject *)handle);
+    }
+    if (Py_IS_TYPE(handle, (PyTypeObject *)state->safe_handle_type)) {
+        return KevSafeHandle_Run(state, loop, handle);
     }
     return run_foreign(state, handle);
 }
 
 /* ---- life and death ------------------------------------------------- */
 
-static int
-handle_traverse(PyObject *op, visitproc visit, void *arg)
+int
+KevHandle_Traverse(PyObject *op, visitproc visit, void *arg)
 {
     HandleObject *self = (HandleObject *)op;
     Py_VISIT(Py_TYPE(self));
@@ -453,20 +402,20 @@ handle_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->loop);
     Py_VISIT(self->repr);
     Py_VISIT(self->source_traceback);
-    Py_VISIT(*handle_arg_slot_by_size(op));
-    if (is_timer(op)) {
+    Py_VISIT(*KevHandle_ArgSlot(op));
+    if (KevHandle_IsTimer(op)) {
         Py_VISIT(((TimerObject *)op)->when);
         Py_VISIT(((TimerObject *)op)->scheduled);
     }
     return 0;
 }
 
-static int
-handle_clear(PyObject *op)
+int
+KevHandle_Clear(PyObject *op)
 {
     HandleObject *self = (HandleObject *)op;
     Py_CLEAR(self->args);
-    Py_CLEAR(*handle_arg_slot_by_size(op));
+    Py_CLEAR(*KevHandle_ArgSlot(op));
     /* The runner may still meet the handle: keep it whole, but inert. */
     Py_XSETREF(self->callback, Py_NewRef(Py_None));
     Py_XSETREF(self->cancelled, Py_NewRef(Py_True));
@@ -474,15 +423,15 @@ handle_clear(PyObject *op)
     Py_CLEAR(self->loop);
     Py_CLEAR(self->repr);
     Py_CLEAR(self->source_traceback);
-    if (is_timer(op)) {
+    if (KevHandle_IsTimer(op)) {
         Py_CLEAR(((TimerObject *)op)->when);
         Py_CLEAR(((TimerObject *)op)->scheduled);
     }
     return 0;
 }
 
-static void
-handle_release_slots(HandleObject *self)
+void
+KevHandle_ReleaseSlots(HandleObject *self)
 {
 #if PY_VERSION_HEX < 0x030C0000
     if (self->weakrefs != NULL)
@@ -522,7 +471,7 @@ static void
 handle_free(HandleObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    handle_release_slots(self);
+    KevHandle_ReleaseSlots(self);
     Py_XDECREF(self->arg);
     struct handle_freelist *list = freelist_of(type);
     if (list != NULL) {
@@ -540,7 +489,7 @@ static void
 timer_free(TimerObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    handle_release_slots((HandleObject *)self);
+    KevHandle_ReleaseSlots((HandleObject *)self);
     Py_XDECREF(self->arg);
     Py_XDECREF(self->scheduled);
     Py_XDECREF(self->when);
@@ -616,12 +565,12 @@ PyDoc_STRVAR(cancelled_doc,
 static PyMethodDef handle_methods[] = {
     {"cancel", (PyCFunction)(void (*)(void))handle_cancel,
      METH_METHOD | METH_FASTCALL | METH_KEYWORDS, cancel_doc},
-    {"cancelled", handle_cancelled, METH_NOARGS, cancelled_doc},
+    {"cancelled", KevHandle_Cancelled, METH_NOARGS, cancelled_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef handle_getset[] = {
-    {"_args", handle_get_args, handle_set_args, NULL, NULL},
+    {"_args", KevHandle_GetArgs, KevHandle_SetArgs, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -634,8 +583,8 @@ static PyType_Slot handle_slots[] = {
     {Py_tp_doc, "A callback that call_soon() queued."},
     {Py_tp_methods, handle_methods},
     {Py_tp_getset, handle_getset},
-    {Py_tp_traverse, handle_traverse},
-    {Py_tp_clear, handle_clear},
+    {Py_tp_traverse, KevHandle_Traverse},
+    {Py_tp_clear, KevHandle_Clear},
     {Py_tp_dealloc, handle_dealloc},
     {0, NULL},
 };
@@ -651,8 +600,8 @@ static PyType_Slot timer_slots[] = {
     {Py_tp_doc, "A callback that call_later() or call_at() scheduled."},
     {Py_tp_methods, handle_methods},
     {Py_tp_getset, handle_getset},
-    {Py_tp_traverse, handle_traverse},
-    {Py_tp_clear, handle_clear},
+    {Py_tp_traverse, KevHandle_Traverse},
+    {Py_tp_clear, KevHandle_Clear},
     {Py_tp_dealloc, timer_dealloc},
     {0, NULL},
 };

@@ -1,7 +1,7 @@
 /*
- * handle.h - Handle and TimerHandle.
+ * handle.h - Handle, TimerHandle and _ThreadSafeHandle.
  *
- * Both are real subclasses of asyncio's classes, so that isinstance, repr and
+ * All are real subclasses of asyncio's classes, so that isinstance, repr and
  * every inherited method of the running version hold.  Their first words are
  * the slots that asyncio's class statements lay out (sorted by name, then the
  * weak reference list); the module checks that at import and refuses to load
@@ -37,6 +37,17 @@ typedef struct HandleObject {
     PyObject *arg;        /* the only argument; NULL if args is set */
 } HandleObject;
 
+struct safe_waiter;
+
+typedef struct SafeHandleObject {
+    HANDLE_SLOTS
+    PyObject *lock;       /* asyncio._ThreadSafeHandle's slot: not used */
+    PyObject *arg;
+    unsigned long owner;  /* the thread that is in */
+    uint32_t depth;       /* how often it entered; 0: nobody is in */
+    struct safe_waiter *waiters;
+} SafeHandleObject;
+
 typedef struct TimerObject {
     HANDLE_SLOTS
     PyObject *scheduled;  /* asyncio.TimerHandle's slots */
@@ -59,6 +70,13 @@ PyObject *KevTimer_New(ModState *state, struct LoopObject *loop,
                        PyObject *callback, PyObject *const *args,
                        Py_ssize_t nargs, PyObject *context);
 
+/* call_soon_threadsafe()'s, if asyncio has a type of its own for it. */
+PyObject *KevSafeHandle_New(ModState *state, struct LoopObject *loop,
+                            PyObject *callback, PyObject *const *args,
+                            Py_ssize_t nargs, PyObject *context);
+int KevSafeHandle_Run(ModState *state, struct LoopObject *loop,
+                      PyObject *handle);
+
 /*
  * Run a handle of any kind (ours, asyncio's, a stranger's with _run) unless
  * it is cancelled.  0; -1 with an exception that must end the pass: what a
@@ -74,6 +92,7 @@ int KevHandle_Cancel(ModState *state, PyObject *handle);
 int KevHandle_CheckSlot(PyObject *base, const char *name, size_t offset);
 
 int KevHandle_Setup(PyObject *module, ModState *state);
+int KevSafeHandle_Setup(PyObject *module, ModState *state);
 void KevHandle_FreelistClear(ModState *state);
 
 #endif

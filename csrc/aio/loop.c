@@ -242,36 +242,6 @@ KevLoop_Wake(LoopObject *self)
     }
 }
 
-/* 3.14: asyncio's handle whose cancel() waits for a callback that runs. */
-static PyObject *
-thread_safe_handle(LoopObject *self, const struct call_args *call)
-{
-    PyObject *rest = PyTuple_New(call->rest_count);
-    if (rest == NULL) {
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < call->rest_count; i++) {
-        PyTuple_SET_ITEM(rest, i, Py_NewRef(call->rest[i]));
-    }
-    PyObject *handle = PyObject_CallFunctionObjArgs(
-        self->state->thread_safe_handle, call->named[0], rest,
-        (PyObject *)self, call->context == NULL ? Py_None : call->context,
-        NULL);
-    Py_DECREF(rest);
-    if (handle == NULL || !self->debug) {
-        return handle;
-    }
-    /* The innermost frame of its origin is its own constructor's. */
-    PyObject *source = PyObject_GetAttrString(handle, "_source_traceback");
-    if (source == NULL
-        || (PyList_Check(source) && PyList_GET_SIZE(source) > 0
-            && PySequence_DelItem(source, PyList_GET_SIZE(source) - 1) < 0)) {
-        Py_CLEAR(handle);
-    }
-    Py_XDECREF(source);
-    return handle;
-}
-
 static PyObject *
 loop_call_soon_threadsafe(PyObject *op, PyObject *const *args,
                           Py_ssize_t nargs, PyObject *kwnames)
@@ -294,7 +264,8 @@ loop_call_soon_threadsafe(PyObject *op, PyObject *const *args,
         Py_DECREF(res);
     }
     PyObject *handle = state->thread_safe_handle != Py_None
-        ? thread_safe_handle(self, &call)
+        ? KevSafeHandle_New(state, self, call.named[0], call.rest,
+                            call.rest_count, call.context)
         : KevHandle_New(state, self, call.named[0], call.rest,
                         call.rest_count, call.context);
     if (handle == NULL) {

@@ -79,6 +79,7 @@ KevAio_Setup(PyObject *module, ModState *state)
         return -1;
     }
     if (KevHandle_Setup(module, state) < 0
+        || KevSafeHandle_Setup(module, state) < 0
         || KevReady_Setup(module, state) < 0
         || KevLoop_Setup(module, state) < 0) {
         return -1;

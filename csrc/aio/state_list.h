@@ -8,7 +8,8 @@
 
 #define KEV_AIO_STATE(X)                                                  \
     /* our types */                                                       \
-    X(handle_type) X(timer_type) X(ready_type) X(loop_type)               \
+    X(handle_type) X(timer_type) X(safe_handle_type)                      \
+    X(ready_type) X(loop_type)                                            \
     X(stream_type) X(datagram_type)                                       \
     /* of Python's, looked up once */                                     \
     X(extract_stack) X(getframe) X(buffered_protocol)                     \

@@ -248,3 +248,120 @@ async def test_burst_while_busy():
     while len(seen) < 10000 and time.monotonic() < deadline:
         await asyncio.sleep(0)
     assert seen == list(range(10000))
+
+
+def wait_until_asleep(thread):
+    """Until the thread sleeps in the kernel, as far as that can be seen."""
+    limit = time.monotonic() + LIMIT_S
+    path = f"/proc/self/task/{thread.native_id}/stat"
+    while time.monotonic() < limit:
+        with open(path) as file:
+            if file.read().rpartition(")")[2].split()[0] == "S":
+                return
+        time.sleep(0.001)
+
+
+needs_safe_handles = pytest.mark.skipif(
+    not hasattr(asyncio.events, "_ThreadSafeHandle"),
+    reason="this asyncio's handles take no lock")
+
+
+@needs_safe_handles
+def test_cancel_waits_for_a_callback_that_runs(loop):
+    """When cancel() in another thread has returned the callback is not under way."""
+    order = []
+    running = threading.Event()
+    begun = threading.Event()
+
+    def callback():
+        running.set()
+        begun.wait(LIMIT_S)
+        wait_until_asleep(thread)
+        order.append("callback")
+        loop.stop()
+
+    def cancel():
+        running.wait(LIMIT_S)
+        begun.set()
+        handle.cancel()
+        order.append("cancelled")
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    handle = loop.call_soon_threadsafe(callback)
+    loop.run_forever()
+    thread.join()
+    assert order == ["callback", "cancelled"]
+    assert handle.cancelled()
+
+
+@needs_safe_handles
+def test_several_threads_cancel_one_handle(loop):
+    """All return, and the callback runs once or never."""
+    runs = []
+    for _ in range(50):
+        barrier = threading.Barrier(4)
+        ran = []
+        handle = loop.call_soon_threadsafe(lambda: (time.sleep(0), ran.append(1)))
+
+        def cancel():
+            barrier.wait()
+            handle.cancel()
+            assert handle.cancelled()
+
+        threads = [threading.Thread(target=cancel) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        barrier.wait()
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        for thread in threads:
+            thread.join()
+        runs.append(len(ran))
+    assert set(runs) <= {0, 1}
+
+
+@needs_safe_handles
+def test_a_thread_safe_handle_is_one(loop):
+    """Its class, its repr, its arguments, and what it does by hand."""
+    seen = []
+    handle = loop.call_soon_threadsafe(seen.append, 1)
+    assert isinstance(handle, asyncio.events._ThreadSafeHandle)
+    assert type(handle).__name__ == "_ThreadSafeHandle"
+    assert "_ThreadSafeHandle" in repr(handle) and handle._args == (1,)
+    handle._run()
+    assert seen == [1]
+    handle.cancel()
+    handle._run()
+    assert seen == [1] and handle.cancelled() and handle._args is None
+    assert repr(handle) == "<_ThreadSafeHandle cancelled>"
+
+
+@needs_safe_handles
+def test_a_handle_is_cancelled_by_its_own_callback(loop):
+    """The lock is recursive."""
+    seen = []
+
+    def callback():
+        handle.cancel()
+        seen.append(handle.cancelled())
+        loop.stop()
+
+    handle = loop.call_soon_threadsafe(callback)
+    loop.run_forever()
+    assert seen == [True]
+
+
+@needs_safe_handles
+def test_what_a_thread_safe_callback_raises_is_reported(loop, contexts):
+    """With the handle, and the lock is free again."""
+    handle = loop.call_soon_threadsafe(lambda: 1 / 0)
+    loop.call_soon_threadsafe(loop.stop)
+    loop.run_forever()
+    assert isinstance(contexts[0]["exception"], ZeroDivisionError)
+    assert contexts[0]["handle"] is handle
+    contexts.clear()
+    thread = threading.Thread(target=handle.cancel)
+    thread.start()
+    thread.join(LIMIT_S)
+    assert not thread.is_alive()

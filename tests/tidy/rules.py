@@ -171,7 +171,7 @@ def type_specs(path: str, text: str) -> Iterator[Slip]:
         if "Py_tp_dealloc" not in table:
             yield Slip(line, f"{spec}: HAVE_GC without Py_tp_dealloc")
         visits = bodies.get(traverse[1], "")
-        if not re.search(r"Py_VISIT\(\s*Py_TYPE\(|_traverse\(", visits):
+        if not re.search(r"Py_VISIT\(\s*Py_TYPE\(|_[tT]raverse\(", visits):
             yield Slip(line, f"{spec}: {traverse[1]} does not visit Py_TYPE")
 
 
