@@ -32,7 +32,7 @@ SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*.c csrc/*/*.h)
 CC ?= cc
 
 .PHONY: help demo test test-python prepare build tidy suite conformance symbols sdist asan \
-    bench bench-quick ecosystem instructions bench-echo syscalls shell clean clean-all
+    bench bench-quick dumazet ecosystem instructions bench-echo syscalls shell clean clean-all
 
 help: ## this list
 	@echo 'make TARGET [PYTHON=python3.12]'
@@ -134,7 +134,7 @@ symbols: $(VENV)/built-strictly ## only PyInit__core may be exported
 # builds of one extension cannot lie in one package.
 ASAN_TREE := $(VENV)/asan
 ASAN_SUITES := $(filter-out tests/tidy/ tests/benchmarks/ tests/conformance/ \
-    tests/typing/,$(SUITES))
+    tests/typing/ tests/examples/ tests/reference/,$(SUITES))
 asan: $(VENV)/ready $(VENV)/pytest $(VENV)/extras ## extension under ASan+UBSan, pytest on it
 	rm -rf $(ASAN_TREE)
 	mkdir -p $(ASAN_TREE)
@@ -195,6 +195,9 @@ bench-quick: $(VENV)/built $(VENV)/bench-extras ## a few rows on asyncio, uvloop
 	$(BENCH_PYTEST) -k 'queues or ready'
 	$(BENCH) --quick; s=$$?; \
 	    $(PY) -m benchmarks report build/report/results.json; exit $$s
+
+dumazet: core-dumazet $(VENV)/built ## the same from Python: kevent's ring and select.epoll
+	$(PY) -m benchmarks.dumazet --check
 
 instructions: $(VENV)/built $(VENV)/extras ## callgrind: fails when kevent needs 3 % more than recorded
 	$(PY) -m benchmarks.instructions --loops kevent,uvloop --requests 1000 --streams --check

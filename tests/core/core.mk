@@ -43,7 +43,12 @@ $(eval $(call core_program,build/core-bench,-O2,\
 $(eval $(call core_program,build/core-dumazet,-O2,\
     $(CORE_SOURCES) benchmarks/core/bench_dumazet.c))
 
-.PHONY: core core-asan core-tsan core-faults core-bench dumazet
+$(eval $(call core_program,build/evtest,-O2,\
+    $(CORE_SOURCES) benchmarks/examples/evtest.c))
+$(eval $(call core_program,build/webserver,-O2,\
+    $(CORE_SOURCES) benchmarks/examples/webserver.c))
+
+.PHONY: core core-asan core-tsan core-faults core-bench core-dumazet core-examples
 
 core: build/core/program ## the core's tests, without Python
 	@$(CORE_LIMIT) build/core/program core $(K)
@@ -61,6 +66,9 @@ core-bench: build/core-bench/program ## ns an event over a bare epoll_wait loop
 	@for n in 1 10 100 1000; do $(CORE_LIMIT) build/core-bench/program $$n \
 	    || exit 1; done
 
-dumazet: build/core-dumazet/program ## the benchmark of November 2006, in C: fails if 5 % over bare epoll
+core-examples: build/evtest/program build/webserver/program ## programs on the core alone: evtest runs, a web server is built
+	@build/evtest/program
+
+core-dumazet: build/core-dumazet/program ## the benchmark of November 2006, in C: the queue and bare epoll
 	@for n in 1 20 200 1000; do $(CORE_LIMIT) build/core-dumazet/program $$n \
 	    || exit 1; done

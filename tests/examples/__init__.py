@@ -1,0 +1,1 @@
+"""The example programs, built and run."""
