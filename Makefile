@@ -107,7 +107,9 @@ build: $(VENV)/built ## build the extension in place, for the venv
 # ---- the parts of make test -----------------------------------------------
 
 PYTEST := $(PY) -m pytest -p no:cacheprovider
-SUITES := $(sort $(dir $(wildcard tests/*/test_*.py)))
+# These take their time, and have targets of their own.
+PROOFS := tests/faults/ tests/fuzz/
+SUITES := $(filter-out $(PROOFS),$(sort $(dir $(wildcard tests/*/test_*.py))))
 
 suite: $(VENV)/built-strictly $(VENV)/pytest $(VENV)/extras ## all tests that pytest runs: kevent, selectors, aio, tidy, ...
 	$(PYTEST) -q $(SUITES)
@@ -148,6 +150,18 @@ asan: $(VENV)/ready $(VENV)/pytest $(VENV)/extras ## extension under ASan+UBSan,
 	    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 PYTHONMALLOC=malloc \
 	    KEVENT_TEST_SLOWNESS=5 \
 	    $(abspath $(PY)) -m pytest -p no:cacheprovider -q $(ASAN_SUITES)
+
+.PHONY: faults fallbacks
+
+# FULL=0: the short forms, for a machine that does this often.
+FULL ?= 1
+PROOF := KEVENT_FULL=$(FULL) KEVENT_TEST_SLOWNESS=$${KEVENT_TEST_SLOWNESS:-4} $(PYTEST) -q
+
+faults: $(VENV)/built-strictly $(VENV)/pytest core-faults ## each call to the kernel or for memory fails once
+	$(PROOF) tests/faults/test_calls.py tests/memory/test_no_memory.py
+
+fallbacks: $(VENV)/built-strictly $(VENV)/pytest ## the same tests without the newer system calls
+	$(PROOF) tests/faults/test_fallbacks.py
 
 sdist: $(VENV)/ready ## build the sdist, install it elsewhere, import it
 	rm -rf $(VENV)/sdist

@@ -112,7 +112,7 @@ receive(struct datagram_arena *arena, int fd, unsigned count)
 {
     if (!arena->no_recvmmsg) {
         int n = net_recvmmsg(fd, arena->heads, count);
-        if (n != -ENOSYS) {
+        if (n != -ENOSYS && n != -EPERM) {
             return n;
         }
         arena->no_recvmmsg = 1;

@@ -292,6 +292,9 @@ send_several(DatagramObject *self)
         self->loop->no_sendmmsg = 1;
         return SENT;  /* nothing yet: one by one */
     }
+    if (n == -EPERM) {
+        return send_first(self);  /* it may be the call or the datagram */
+    }
     if (n < 0) {
         if (n == -EAGAIN || n == -EWOULDBLOCK) {
             return BLOCKED;

@@ -6,6 +6,7 @@
 #define KEV_AIO_NETIO_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -107,11 +108,32 @@ net_recvmsg_one(int fd, struct msghdr *message)
     }
 }
 
+/* Where a filter of system calls knows only the older one. */
+static inline int
+net_accept_plain(int fd, struct sockaddr *address, socklen_t *length)
+{
+    int r = accept(fd, address, length);
+    if (r < 0) {
+        return -errno;
+    }
+    if (fcntl(r, F_SETFD, FD_CLOEXEC) < 0
+        || fcntl(r, F_SETFL, O_NONBLOCK) < 0) {
+        int err = errno;
+        (void)close(r);
+        return -err;
+    }
+    return r;
+}
+
 static inline int
 net_accept(int fd, struct sockaddr *address, socklen_t *length)
 {
     int r = accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    return r >= 0 ? r : -errno;
+    if (r >= 0) {
+        return r;
+    }
+    return errno == ENOSYS || errno == EPERM
+        ? net_accept_plain(fd, address, length) : -errno;
 }
 
 #endif

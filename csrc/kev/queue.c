@@ -152,7 +152,7 @@ kevent_close(struct kev_queue *queue)
     if (queue == NULL) {
         return;
     }
-    if (*queue->alive == 0) {
+    if (!kev_sys_fork_same(queue->alive)) {
         /* A child's copy.  Whoever slept in it, or held its lock, slept in
            the parent. */
         queue->sleepers = 0;
@@ -224,13 +224,13 @@ kev_queue_settle(struct kev_queue *queue)
 bool
 kev_queue_is_ours(const struct kev_queue *queue)
 {
-    return *queue->alive != 0;
+    return kev_sys_fork_same(queue->alive);
 }
 
 int
 kev_queue_knock(struct kev_queue *queue)
 {
-    if (*queue->alive == 0) {
+    if (!kev_sys_fork_same(queue->alive)) {
         return -EBADF;
     }
     if (__atomic_exchange_n(&queue->knocked, 1, __ATOMIC_ACQ_REL) != 0) {

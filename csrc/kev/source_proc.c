@@ -77,7 +77,7 @@ kev_process_ended(struct kev_queue *queue, struct kev_note *note)
     note->state |= KEV_NOTE_DISARMED;
     note->uk.ret_flags = KEVENT_RET_DONE;
     note->uk.ret_data[0] = KEVENT_PROC_EXIT;
-    if (kev_sys_pidfd_status(note->pidfd, &status) == 0) {
+    if (kev_sys_pidfd_status(note->pidfd, note->uk.id.raw[0], &status) == 0) {
         note->uk.ret_data[0] |= KEVENT_PROC_STATUS;
         note->uk.ret_data[1] = (uint32_t)status;
     }

@@ -531,12 +531,16 @@ kev_sys_pidfd(uint32_t pid)
 }
 
 int
-kev_sys_pidfd_status(int pidfd, int *ret_status)
+kev_sys_pidfd_status(int pidfd, uint32_t pid, int *ret_status)
 {
+    const int how = WEXITED | WNOWAIT | WNOHANG;
     siginfo_t info = {.si_pid = 0};
     FAIL_IF_DUE();
-    if (waitid((idtype_t)P_PIDFD_ID, (id_t)pidfd, &info,
-               WEXITED | WNOWAIT | WNOHANG) < 0) {
+    int r = waitid((idtype_t)P_PIDFD_ID, (id_t)pidfd, &info, how);
+    if (r < 0 && errno == EINVAL) {
+        r = waitid(P_PID, (id_t)pid, &info, how);
+    }
+    if (r < 0) {
         return -errno;
     }
     if (info.si_pid == 0) {
@@ -645,10 +649,15 @@ kev_sys_fork_mark(void)
     if (mark == MAP_FAILED) {
         return NULL;
     }
-    /* Where this is refused a child is not told apart; no more than that. */
-    (void)madvise(mark, sizeof(*mark), MADV_WIPEONFORK);
-    *mark = 1;
+    *mark = madvise(mark, sizeof(*mark), MADV_WIPEONFORK) == 0
+        ? 1 : (uint32_t)getpid() + 2;
     return mark;
+}
+
+bool
+kev_sys_fork_same_by_number(const uint32_t *mark)
+{
+    return *mark == (uint32_t)getpid() + 2;
 }
 
 void

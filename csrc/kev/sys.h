@@ -113,8 +113,9 @@ int kev_sys_inotify_remove(int inotify, int wd);
 /* One process; -ESRCH: there is none, -ENOSYS: before Linux 5.3. */
 int kev_sys_pidfd(uint32_t pid);
 /* The status as of wait(2), which stays to be waited for: 0, or -ECHILD if
-   the process is not our child, -EAGAIN if it runs. */
-int kev_sys_pidfd_status(int pidfd, int *ret_status);
+   the process is not our child, -EAGAIN if it runs.  By its number before
+   Linux 5.4: a child that has not been waited for keeps it. */
+int kev_sys_pidfd_status(int pidfd, uint32_t pid, int *ret_status);
 /* As read(2); -EAGAIN: nothing there. */
 int kev_sys_read(int fd, void *buffer, size_t size);
 int kev_sys_is_fifo(int fd);   /* 0, -EINVAL, -EBADF */
@@ -133,11 +134,21 @@ void *kev_sys_realloc(void *old, size_t size); /* not zeroed */
 void kev_sys_free(void *memory);
 
 /*
- * A word that reads 1 here and 0 in a child that fork(2) makes later.  NULL
- * if there is no memory for it.
+ * A word that reads 1 here and 0 in a child that fork(2) makes later; where
+ * the kernel does not do that, a number that says which process this is.
+ * NULL if there is no memory for it.
  */
 const uint32_t *kev_sys_fork_mark(void);
 void kev_sys_fork_mark_free(const uint32_t *mark);
+bool kev_sys_fork_same_by_number(const uint32_t *mark);
+
+/* Is this the process that made the mark? */
+static inline bool
+kev_sys_fork_same(const uint32_t *mark)
+{
+    return __builtin_expect(*mark == 1, 1)
+        || (*mark != 0 && kev_sys_fork_same_by_number(mark));
+}
 
 #ifdef KEV_FAULTS
 /*
