@@ -20,6 +20,8 @@ KEVENT_REQ_LAST_CHECK: int
 KEVENT_REQ_ALWAYS_QUEUE: int
 KEVENT_REQ_READY: int
 KEVENT_REQ_LEVEL: int
+KEVENT_REQ_COUNT: int
+KEVENT_REQ_REPLACE: int
 KEVENT_RET_BROKEN: int
 KEVENT_RET_DONE: int
 KEVENT_RET_COPY_FAILED: int
@@ -79,6 +81,13 @@ KEVENT_FLAGS_BOOTTIME: int
 KEVENT_FLAGS_SEEN: int
 KEVENT_WAIT_FOREVER: int
 KEVENT_RECORDS_KEPT: int
+KEVENT_FEATURE_PROC: int
+KEVENT_FEATURE_LEVEL: int
+KEVENT_FEATURE_COUNT: int
+KEVENT_FEATURE_REPLACE: int
+KEVENT_FEATURE_SEEN: int
+KEVENT_FEATURE_CLOCKS: int
+KEVENT_FEATURE_RECORDS: int
 
 class _HasFileno(Protocol):
     def fileno(self) -> int: ...
@@ -124,6 +133,7 @@ class Ring:
     def __getitem__(self, index: int, /) -> ukevent: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+def kevent_features() -> int: ...
 def kevent_open(flags: int = 0) -> int: ...
 def kevent_init(
     ring: Ring | WriteableBuffer | None = None, num: int = 0, flags: int = 0

@@ -17,7 +17,8 @@
     (KEVENT_REQ_ONESHOT | KEVENT_REQ_WAKEUP_ALL               \
      | KEVENT_REQ_ET | KEVENT_REQ_LAST_CHECK                  \
      | KEVENT_REQ_ALWAYS_QUEUE | KEVENT_REQ_READY             \
-     | KEVENT_REQ_LEVEL)
+     | KEVENT_REQ_LEVEL | KEVENT_REQ_COUNT                    \
+     | KEVENT_REQ_REPLACE)
 
 /* How many elements of an ADD one poll(2) looks at. */
 #define ADD_BATCH 64u
@@ -109,6 +110,23 @@ note_force(struct kev_queue *queue, struct kev_note *note)
     }
 }
 
+static int note_modify(struct kev_queue *queue, struct kev_note *note,
+                       const struct ukevent *element);
+
+/* REPLACE: the element in the place of the one that has its key. */
+static int
+element_replace(struct kev_queue *queue, const struct ukevent *element)
+{
+    struct kev_note *note = element_find(queue, element);
+    uint64_t user_before = note->uk.user_u64;
+    note->uk.user_u64 = element->user_u64;
+    int r = note_modify(queue, note, element);
+    if (r < 0) {
+        note->uk.user_u64 = user_before;
+    }
+    return r;
+}
+
 /* 1: ready at once, the answer is in element; 0: registered; -errno. */
 static int
 element_add(struct kev_queue *queue, struct ukevent *element,
@@ -121,6 +139,9 @@ element_add(struct kev_queue *queue, struct ukevent *element,
     }
     if (element_find(queue, element) != NULL) {
         r = source->has_fd ? kev_origin_probe(queue, element) : -EEXIST;
+        if (r == -EEXIST && (element->req_flags & KEVENT_REQ_REPLACE)) {
+            return element_replace(queue, element);
+        }
         if (r < 0) {
             return r;
         }
@@ -136,6 +157,7 @@ element_add(struct kev_queue *queue, struct ukevent *element,
         struct ukevent answer = fresh;
         happened &= source->watch(&fresh);
         if (happened != 0 && source->fire(&answer, happened)) {
+            kev_ready_count(&answer, source);
             *element = answer;
             return 1;
         }
@@ -361,6 +383,19 @@ kevent_ctl(struct kev_queue *queue, unsigned cmd, unsigned num,
     }
     kev_queue_unlock(queue);
     return r;
+}
+
+uint64_t
+kevent_features(void)
+{
+    uint64_t features = KEVENT_FEATURE_PROC | KEVENT_FEATURE_LEVEL
+        | KEVENT_FEATURE_COUNT | KEVENT_FEATURE_REPLACE
+        | KEVENT_FEATURE_SEEN | KEVENT_FEATURE_CLOCKS
+        | KEVENT_FEATURE_RECORDS;
+    for (uint32_t type = 0; type < KEVENT_MAX; type++) {
+        features |= (uint64_t)(sources[type] != NULL) << type;
+    }
+    return features;
 }
 
 int

@@ -76,6 +76,10 @@ enum {                          /* kevent_ctl commands */
 #define KEVENT_REQ_ALWAYS_QUEUE 0x10u
 #define KEVENT_REQ_READY        0x20u
 #define KEVENT_REQ_LEVEL        0x10000u   /* extension: level-triggered */
+#define KEVENT_REQ_COUNT        0x20000u   /* extension: ret_data[1] is how
+                                              many bytes can be read */
+#define KEVENT_REQ_REPLACE      0x40000u   /* extension: ADD of a key that is
+                                              taken is a MODIFY, cookie too */
 
 #define KEVENT_RET_BROKEN       0x1u
 #define KEVENT_RET_DONE         0x2u
@@ -148,6 +152,15 @@ enum {                          /* event types */
 
 #define KEVENT_WAIT_FOREVER     UINT64_MAX
 
+/* What kevent_features() tells of: bit n for the event type n, and */
+#define KEVENT_FEATURE_PROC     (UINT64_C(1) << 32)
+#define KEVENT_FEATURE_LEVEL    (UINT64_C(1) << 33)
+#define KEVENT_FEATURE_COUNT    (UINT64_C(1) << 34)
+#define KEVENT_FEATURE_REPLACE  (UINT64_C(1) << 35)
+#define KEVENT_FEATURE_SEEN     (UINT64_C(1) << 36)
+#define KEVENT_FEATURE_CLOCKS   (UINT64_C(1) << 37)   /* kevent_timer() */
+#define KEVENT_FEATURE_RECORDS  (UINT64_C(1) << 38)   /* kevent_record() */
+
 /* ---- calls ------------------------------------------------------------ */
 
 struct kev_queue;
@@ -196,6 +209,9 @@ int kevent_wait(struct kev_queue *queue, unsigned num, unsigned seen,
 int kevent_commit(struct kev_queue *queue, unsigned new_uidx, unsigned over);
 
 /* ---- extensions ------------------------------------------------------- */
+
+/* KEVENT_FEATURE_* and 1 << KEVENT_*: what this build can do. */
+uint64_t kevent_features(void);
 
 /*
  * ADD or MODIFY of one timer (KEVENT_TIMER or KEVENT_POSIX_TIMER) whose id is

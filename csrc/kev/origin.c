@@ -64,7 +64,8 @@ static void
 origin_refresh(struct kev_origin *origin)
 {
     struct kev_note *note = origin->notes;
-    const uint32_t slow = KEVENT_REQ_ONESHOT | KEVENT_REQ_LAST_CHECK;
+    const uint32_t slow = KEVENT_REQ_ONESHOT | KEVENT_REQ_LAST_CHECK
+        | KEVENT_REQ_COUNT;
     bool fast = note != NULL && note->next == NULL && note_active(note)
         && (note->uk.req_flags & slow) == 0;
     origin->fast = (struct ukevent){.type = 0};

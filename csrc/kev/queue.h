@@ -152,6 +152,9 @@ void kev_ready_remove(struct kev_queue *queue, struct kev_note *note);
  */
 bool kev_ready_take(struct kev_queue *queue, struct ukevent *out);
 
+/* COUNT: how many bytes can be read, in the record that is handed out. */
+void kev_ready_count(struct ukevent *uk, const struct kev_source *source);
+
 /* Move up to count ready kevents to free slots of the ring; how many.  The
    caller publishes. */
 uint32_t kev_ready_to_ring(struct kev_queue *queue, uint32_t count);

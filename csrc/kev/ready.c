@@ -165,6 +165,16 @@ note_resume(struct kev_queue *queue, struct kev_note *note)
     }
 }
 
+void
+kev_ready_count(struct ukevent *uk, const struct kev_source *source)
+{
+    if ((uk->req_flags & KEVENT_REQ_COUNT) && source->has_fd
+        && (uk->ret_flags & KEVENT_RET_BROKEN) == 0) {
+        /* What cannot say so has 0 there, as it has without the flag. */
+        (void)kev_sys_unread((int)uk->id.raw[0], &uk->ret_data[1]);
+    }
+}
+
 bool
 kev_ready_take(struct kev_queue *queue, struct ukevent *out)
 {
@@ -177,6 +187,7 @@ kev_ready_take(struct kev_queue *queue, struct ukevent *out)
         }
         if (still) {
             *out = note->uk;
+            kev_ready_count(out, note->source);
         }
         if (still && ((note->state & KEV_NOTE_ORPHAN)
                       || (note->uk.req_flags & KEVENT_REQ_ONESHOT))) {

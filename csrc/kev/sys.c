@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -585,6 +586,18 @@ kev_sys_is_open(int fd)
 }
 
 /* ---- sockets and descriptors ---- */
+
+int
+kev_sys_unread(int fd, uint32_t *ret_bytes)
+{
+    int bytes = 0;
+    FAIL_IF_DUE();
+    if (ioctl(fd, FIONREAD, &bytes) < 0) {
+        return -errno;
+    }
+    *ret_bytes = (uint32_t)bytes;
+    return 0;
+}
 
 int
 kev_sys_sockopt(int fd, int name, int *ret_value)

@@ -123,6 +123,7 @@ int kev_sys_is_open(int fd);   /* 0, -EBADF */
 
 /* ---- sockets and descriptors ---- */
 
+int kev_sys_unread(int fd, uint32_t *ret_bytes);   /* FIONREAD */
 int kev_sys_sockopt(int fd, int name, int *ret_value);   /* SOL_SOCKET */
 int kev_sys_close(int fd);
 

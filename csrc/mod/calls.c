@@ -647,6 +647,17 @@ calls_close(PyObject *module, PyObject *fd)
     Py_RETURN_NONE;
 }
 
+static PyObject *
+calls_features(PyObject *module, PyObject *unused)
+{
+    return PyLong_FromUnsignedLongLong(kevent_features());
+}
+
+PyDoc_STRVAR(features_doc,
+"kevent_features($module, /)\n--\n\n"
+"What this build can do: 1 << type for each event type that can be added,\n"
+"and KEVENT_FEATURE_* for the rest.");
+
 PyDoc_STRVAR(open_doc,
 "kevent_open($module, /, flags=0)\n--\n\n"
 "Make a queue and return its descriptor, which polls readable while an event\n"
@@ -714,6 +725,7 @@ PyDoc_STRVAR(record_doc,
 static PyMethodDef calls_methods[] = {
     {"kevent_open", FAST(calls_open), METH_FASTCALL | METH_KEYWORDS,
      open_doc},
+    {"kevent_features", calls_features, METH_NOARGS, features_doc},
     {"kevent_init", FAST(calls_init), METH_FASTCALL | METH_KEYWORDS,
      init_doc},
     {"kevent_close", calls_close, METH_O, close_doc},

@@ -197,3 +197,76 @@ TEST(ctl_add_with_req_ready_reports_at_once)
     take_none(queue);
     close_queue(queue);
 }
+
+/* REPLACE: the place, the cookie and what is asked for are the new one's. */
+TEST(ctl_add_replaces_if_asked)
+{
+    struct kev_queue *queue = open_shared();
+    struct pair pair = pair_sockets();
+    struct ukevent uk = uk_poll(pair.near, KEVENT_POLL_POLLOUT, QUEUED);
+    uk.user_u64 = 1;
+    CHECK_EQ(add(queue, uk), 0);
+    take_one(queue);
+    uk.event = KEVENT_POLL_POLLIN;
+    uk.user_u64 = 2;
+    CHECK_EQ(add(queue, uk), -EEXIST);
+    uk.req_flags |= KEVENT_REQ_REPLACE;
+    CHECK_EQ(add(queue, uk), 0);
+    CHECK_EQ(kev_queue_check(queue), 0);
+    take_none(queue);
+    write_byte(pair.far);
+    CHECK_EQ(take_one(queue).user_u64, 2);
+    uk.req_flags |= KEVENT_REQ_ET | KEVENT_REQ_LEVEL;
+    uk.user_u64 = 3;
+    CHECK_EQ(add(queue, uk), -EINVAL);
+    write_byte(pair.far);
+    CHECK_EQ(take_one(queue).user_u64, 2);
+    struct ukevent user = uk_user(7, KEVENT_REQ_REPLACE);
+    CHECK_EQ(add(queue, user), 0);
+    user.user_u64 = 70;
+    CHECK_EQ(add(queue, user), 0);
+    CHECK_EQ(ready(queue, user), 1);
+    CHECK_EQ(take_one(queue).user_u64, 70);
+    close_queue(queue);
+    pair_close(pair);
+}
+
+/* COUNT: so many bytes are there when the event is handed out. */
+TEST(ctl_count_tells_how_many_bytes)
+{
+    struct kev_queue *queue = open_shared();
+    struct pair sockets = pair_sockets();
+    struct pair pipe = pair_pipe();
+    struct ukevent answer;
+    const uint32_t flags = QUEUED | KEVENT_REQ_COUNT;
+    CHECK_EQ(add(queue, uk_fd(KEVENT_SOCKET, sockets.near,
+                              KEVENT_SOCKET_RECV, flags)), 0);
+    write_byte(sockets.far);
+    write_byte(sockets.far);
+    CHECK_EQ(take_one(queue).ret_data[1], 2);
+    write_byte(pipe.far);
+    CHECK_EQ(ctl(queue, KEVENT_CTL_ADD,
+                 uk_fd(KEVENT_PIPE, pipe.near, KEVENT_SOCKET_RECV,
+                       KEVENT_REQ_COUNT), &answer), 1);
+    CHECK_EQ(answer.ret_data[1], 1);
+    read_bytes(pipe.near);
+    CHECK_EQ(add(queue, uk_poll(pipe.near, KEVENT_POLL_POLLIN, flags)), 0);
+    write_byte(pipe.far);
+    write_byte(pipe.far);
+    write_byte(pipe.far);
+    CHECK_EQ(take_one(queue).ret_data[1], 3);
+    close_queue(queue);
+    pair_close(sockets);
+    pair_close(pipe);
+}
+
+TEST(ctl_features_are_the_types_that_can_be_added)
+{
+    struct kev_queue *queue = open_shared();
+    for (uint32_t type = 0; type <= KEVENT_MAX; type++) {
+        struct ukevent uk = uk_fd(type, -1, 0x80000000u, 0);
+        bool known = kevent_features() >> type & 1;
+        CHECK_EQ(add(queue, uk) == -ENOSYS, !known);
+    }
+    close_queue(queue);
+}

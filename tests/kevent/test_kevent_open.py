@@ -119,6 +119,16 @@ def test_many_queues():
         kevent.kevent_close(fd)
 
 
+def test_features_say_what_can_be_added(fd):
+    """A type whose bit is set is known to ADD, another answers ENOSYS."""
+    features = kevent.kevent_features()
+    for kind in range(kevent.KEVENT_MAX + 1):
+        failed = kevent.kevent_ctl(fd, kevent.KEVENT_CTL_ADD, [ukevent(2**31, kind, 2**31)])
+        unknown = bool(failed) and failed[0].ret_data[1] == 2**32 - errno.ENOSYS
+        assert unknown == (not features >> kind & 1), kind
+    assert features & kevent.KEVENT_FEATURE_PROC and features & kevent.KEVENT_FEATURE_LEVEL
+
+
 def test_constants_have_the_numbers_of_2006():
     """A few that programs hard-code."""
     assert (kevent.KEVENT_SOCKET, kevent.KEVENT_POLL,
