@@ -28,6 +28,18 @@ KevErr_GetRaised(void)
 #endif
 }
 
+/* 1 with a new reference, 0 if there is no such key, -1 with an exception. */
+static inline int
+KevDict_Get(PyObject *dict, PyObject *key, PyObject **ret)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyDict_GetItemRef(dict, key, ret);
+#else
+    *ret = Py_XNewRef(PyDict_GetItemWithError(dict, key));
+    return *ret != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+#endif
+}
+
 /* Put it back: steals exc, which may be NULL (then nothing is set). */
 static inline void
 KevErr_SetRaised(PyObject *exc)

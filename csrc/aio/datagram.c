@@ -49,18 +49,28 @@ KevDatagram_Fatal(DatagramObject *self, const char *message)
     return tell(self, "_fatal_error", message, 1);
 }
 
+PyObject *
+KevDatagram_Protocol(DatagramObject *self)
+{
+    PyObject *protocol;
+    KEV_GUARD(self->monitor);
+    protocol = self->loop == NULL ? NULL : Py_XNewRef(self->protocol);
+    KEV_UNGUARD();
+    return protocol;
+}
+
 int
 KevDatagram_ErrorReceived(DatagramObject *self, int err)
 {
-    if (self->loop == NULL || self->protocol == NULL) {
+    PyObject *protocol = KevDatagram_Protocol(self);
+    if (protocol == NULL) {
         return 0;
     }
-    PyObject *name = self->loop->state->str_error_received;
     errno = err;
     (void)PyErr_SetFromErrno(PyExc_OSError);
     PyObject *exc = KevErr_GetRaised();
-    PyObject *protocol = Py_NewRef(self->protocol);
-    PyObject *res = PyObject_CallMethodOneArg(protocol, name, exc);
+    PyObject *res = PyObject_CallMethodOneArg(
+        protocol, self->state->str_error_received, exc);
     Py_DECREF(protocol);
     Py_DECREF(exc);
     Py_XDECREF(res);
@@ -107,7 +117,13 @@ KevDatagram_Anchor(DatagramObject *self)
 static int
 schedule_lost(DatagramObject *self, PyObject *exc)
 {
-    LoopObject *loop = (LoopObject *)Py_NewRef((PyObject *)self->loop);
+    LoopObject *loop;
+    KEV_GUARD(self->monitor);
+    loop = (LoopObject *)Py_XNewRef((PyObject *)self->loop);
+    KEV_UNGUARD();
+    if (loop == NULL) {
+        return 0;
+    }
     PyObject *handle = NULL;
     PyObject *method = PyObject_GetAttr((PyObject *)self,
                                         loop->state->str_connection_lost_own);
@@ -120,8 +136,9 @@ schedule_lost(DatagramObject *self, PyObject *exc)
     return handle == NULL ? -1 : 0;
 }
 
-int
-KevDatagram_Close(DatagramObject *self)
+/* 1: connection_lost() is to be scheduled; 0: not, or not yet; -1. */
+static int
+begin_close(DatagramObject *self)
 {
     if (self->closing || self->loop == NULL) {
         return 0;
@@ -138,9 +155,21 @@ KevDatagram_Close(DatagramObject *self)
         return 0;  /* what is buffered goes first */
     }
     self->conn_lost++;
-    Py_INCREF(self);
     KevDatagram_Detach(self);
-    int r = schedule_lost(self, Py_None);
+    return 1;
+}
+
+int
+KevDatagram_Close(DatagramObject *self)
+{
+    int r;
+    Py_INCREF(self);  /* detaching lets go of us */
+    KEV_GUARD(self->monitor);
+    r = begin_close(self);
+    KEV_UNGUARD();
+    if (r > 0) {
+        r = schedule_lost(self, Py_None);
+    }
     Py_DECREF(self);
     return r;
 }
@@ -148,16 +177,21 @@ KevDatagram_Close(DatagramObject *self)
 int
 KevDatagram_ForceClose(DatagramObject *self, PyObject *exc)
 {
-    if (self->conn_lost > 0 || self->loop == NULL) {
-        return 0;
-    }
-    self->closing = 1;
-    self->conn_lost++;
+    int r = 0;
     Py_INCREF(self);
-    KevDatagram_ClearInbox(self);
-    KevDatagram_ClearOutbox(self);
-    KevDatagram_Detach(self);
-    int r = schedule_lost(self, exc);
+    KEV_GUARD(self->monitor);
+    if (self->conn_lost == 0 && self->loop != NULL) {
+        self->closing = 1;
+        self->conn_lost++;
+        KevDatagram_ClearInbox(self);
+        KevDatagram_ClearOutbox(self);
+        KevDatagram_Detach(self);
+        r = 1;
+    }
+    KEV_UNGUARD();
+    if (r > 0) {
+        r = schedule_lost(self, exc);
+    }
     Py_DECREF(self);
     return r;
 }
@@ -166,9 +200,12 @@ KevDatagram_ForceClose(DatagramObject *self, PyObject *exc)
 int
 KevDatagram_CloseSocket(DatagramObject *self)
 {
-    PyObject *sock = self->sock;
+    PyObject *sock;
+    KEV_GUARD(self->monitor);
+    sock = self->sock;
     self->fd = -1;
     self->sock = NULL;
+    KEV_UNGUARD();
     if (sock == NULL) {
         return 0;
     }
@@ -178,20 +215,65 @@ KevDatagram_CloseSocket(DatagramObject *self)
     return res == NULL ? -1 : 0;
 }
 
-int
-KevDatagram_ConnectionLost(DatagramObject *self, PyObject *exc)
+/* The first step of the end: NULL if it was lost before; else the loop, and
+   the protocol to tell or NULL, new references.  Guard held. */
+static LoopObject *
+begin_lost(DatagramObject *self, PyObject **ret_protocol)
 {
     if (self->loop == NULL) {
-        return 0;  /* it was lost before */
+        return NULL;
     }
-    PyObject *raised = NULL;
-    PyObject *name = self->loop->state->str_connection_lost;
-    Py_INCREF(self);
     KevDatagram_Detach(self);
     if (self->protocol_connected && self->protocol != NULL) {
         self->protocol_connected = 0;  /* once, whoever calls us from there */
-        PyObject *protocol = Py_NewRef(self->protocol);
-        PyObject *res = PyObject_CallMethodOneArg(protocol, name, exc);
+        *ret_protocol = Py_NewRef(self->protocol);
+    }
+    return (LoopObject *)Py_NewRef((PyObject *)self->loop);
+}
+
+/* The last: let go of everything. */
+static void
+end_lost(DatagramObject *self)
+{
+    PyObject *protocol;
+    PyObject *read_context;
+    PyObject *write_context;
+    PyObject *loop;
+    KEV_GUARD(self->monitor);
+    KevDatagram_ClearInbox(self);
+    KevDatagram_ClearOutbox(self);
+    protocol = self->protocol;
+    read_context = self->read_context;
+    write_context = self->write_context;
+    loop = (PyObject *)self->loop;
+    self->protocol = NULL;
+    self->read_context = NULL;
+    self->write_context = NULL;
+    self->loop = NULL;
+    KEV_UNGUARD();
+    Py_XDECREF(protocol);
+    Py_XDECREF(read_context);
+    Py_XDECREF(write_context);
+    Py_XDECREF(loop);
+}
+
+int
+KevDatagram_ConnectionLost(DatagramObject *self, PyObject *exc)
+{
+    PyObject *raised = NULL;
+    PyObject *protocol = NULL;
+    LoopObject *loop;
+    Py_INCREF(self);
+    KEV_GUARD(self->monitor);
+    loop = begin_lost(self, &protocol);
+    KEV_UNGUARD();
+    if (loop == NULL) {
+        Py_DECREF(self);
+        return 0;
+    }
+    if (protocol != NULL) {
+        PyObject *res = PyObject_CallMethodOneArg(
+            protocol, loop->state->str_connection_lost, exc);
         Py_DECREF(protocol);
         if (res == NULL) {
             raised = KevErr_GetRaised();
@@ -207,12 +289,8 @@ KevDatagram_ConnectionLost(DatagramObject *self, PyObject *exc)
             Py_DECREF(second);
         }
     }
-    KevDatagram_ClearInbox(self);
-    KevDatagram_ClearOutbox(self);
-    Py_CLEAR(self->protocol);
-    Py_CLEAR(self->read_context);
-    Py_CLEAR(self->write_context);
-    Py_CLEAR(self->loop);
+    end_lost(self);
+    Py_DECREF((PyObject *)loop);
     Py_DECREF(self);
     if (raised == NULL) {
         return 0;
@@ -232,6 +310,7 @@ static void
 keep_event(DatagramObject *self)
 {
     PyObject *exc = KevErr_GetRaised();
+    KEV_GUARD(self->monitor);
     if (self->loop != NULL && KevDatagram_IsReading(self)
         && KevDatagram_ResumeReading(self) < 0) {
         PyErr_Clear();
@@ -240,16 +319,16 @@ keep_event(DatagramObject *self)
         && KevLoop_DatagramWantWrite(self->loop, self->fd, 1) < 0) {
         PyErr_Clear();
     }
+    KEV_UNGUARD();
     KevErr_SetRaised(exc);
 }
 
+/* Steals loop and context. */
 static int
-in_context(DatagramObject *self, PyObject *context,
+in_context(DatagramObject *self, LoopObject *loop, PyObject *context,
            int (*work)(DatagramObject *))
 {
-    LoopObject *loop = (LoopObject *)Py_NewRef((PyObject *)self->loop);
     double started = loop->debug ? (double)KevLoop_Now() / 1e9 : 0;
-    Py_INCREF(context);
     int r = PyContext_Enter(context);
     if (r == 0) {
         r = work(self);
@@ -280,30 +359,51 @@ in_context(DatagramObject *self, PyObject *context,
 static int
 read_in_context(DatagramObject *self)
 {
-    if (self->loop == NULL || self->read_context == NULL
-        || !KevDatagram_IsReading(self)
-        || !(self->readable || self->in_count > 0)) {
-        return 0;
+    LoopObject *loop = NULL;
+    PyObject *context = NULL;
+    KEV_GUARD(self->monitor);
+    if (self->loop != NULL && self->read_context != NULL
+        && KevDatagram_IsReading(self)
+        && (self->readable || self->in_count > 0)) {
+        loop = (LoopObject *)Py_NewRef((PyObject *)self->loop);
+        context = Py_NewRef(self->read_context);
     }
-    return in_context(self, self->read_context, KevDatagram_ReadReady);
+    KEV_UNGUARD();
+    return loop == NULL ? 0
+        : in_context(self, loop, context, KevDatagram_ReadReady);
+}
+
+static int
+write_in_context(DatagramObject *self)
+{
+    LoopObject *loop = NULL;
+    PyObject *context = NULL;
+    KEV_GUARD(self->monitor);
+    if (self->want_write && self->loop != NULL
+        && self->write_context != NULL) {
+        loop = (LoopObject *)Py_NewRef((PyObject *)self->loop);
+        context = Py_NewRef(self->write_context);
+    }
+    KEV_UNGUARD();
+    return loop == NULL ? 0
+        : in_context(self, loop, context, KevDatagram_WriteReady);
 }
 
 int
 KevDatagram_OnEvents(DatagramObject *self, uint32_t events)
 {
+    KEV_GUARD(self->monitor);
     if ((events & ~KEVENT_POLL_POLLOUT) != 0) {
         self->readable = 1;
         if ((events & ~(KEVENT_POLL_POLLOUT | KEVENT_POLL_POLLIN)) != 0) {
             self->drain = 1;
         }
     }
-    Py_INCREF(self);
+    KEV_UNGUARD();
     int r = read_in_context(self);
-    if (r == 0 && (events & ~KEVENT_POLL_POLLIN) != 0 && self->want_write
-        && self->loop != NULL && self->write_context != NULL) {
-        r = in_context(self, self->write_context, KevDatagram_WriteReady);
+    if (r == 0 && (events & ~KEVENT_POLL_POLLIN) != 0) {
+        r = write_in_context(self);
     }
-    Py_DECREF(self);
     return r;
 }
 
@@ -326,31 +426,39 @@ int
 KevDatagram_SetProtocol(DatagramObject *self, PyObject *protocol)
 {
     /* Of its class: an object may claim to have any attribute. */
-    PyObject *method = PyObject_GetAttr(
-        (PyObject *)Py_TYPE(protocol),
-        self->loop->state->str_datagrams_received);
+    LoopObject *loop;
+    KEV_GUARD(self->monitor);
+    loop = (LoopObject *)Py_XNewRef((PyObject *)self->loop);
+    KEV_UNGUARD();
+    PyObject *method = loop == NULL ? Py_NewRef(Py_None) : PyObject_GetAttr(
+        (PyObject *)Py_TYPE(protocol), loop->state->str_datagrams_received);
+    int is_lost = loop == NULL;
+    Py_XDECREF((PyObject *)loop);
     if (method == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
             return -1;
         }
         PyErr_Clear();
     }
+    PyObject *before;
+    KEV_GUARD(self->monitor);
+    before = self->protocol;
+    self->protocol = Py_NewRef(protocol);
     self->takes_lists = method != NULL && method != Py_None;
+    self->protocol_connected = !is_lost;
+    KEV_UNGUARD();
     Py_XDECREF(method);
-    Py_XSETREF(self->protocol, Py_NewRef(protocol));
-    self->protocol_connected = 1;
+    Py_XDECREF(before);
     return 0;
 }
 
-int
-KevDatagram_Start(DatagramObject *self)
+/* Steals context; guard held. */
+static int
+start(DatagramObject *self, PyObject *context)
 {
     if (self->loop == NULL || !KevDatagram_IsReading(self)) {
+        Py_DECREF(context);
         return 0;
-    }
-    PyObject *context = PyContext_CopyCurrent();
-    if (context == NULL) {
-        return -1;
     }
     Py_XSETREF(self->read_context, context);
     if (self->attached && !self->watched) {
@@ -361,4 +469,18 @@ KevDatagram_Start(DatagramObject *self)
     }
     KevDatagram_Anchor(self);
     return KevDatagram_ResumeReading(self);
+}
+
+int
+KevDatagram_Start(DatagramObject *self)
+{
+    PyObject *context = PyContext_CopyCurrent();
+    if (context == NULL) {
+        return -1;
+    }
+    int r;
+    KEV_GUARD(self->monitor);
+    r = start(self, context);
+    KEV_UNGUARD();
+    return r;
 }

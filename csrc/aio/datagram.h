@@ -92,6 +92,9 @@ struct peers *KevDatagram_Peers(const LoopObject *loop);
 
 /* ---- between the files of the datagram transport -------------------- */
 
+/* Who is to be told, a new reference; NULL: the transport is lost. */
+PyObject *KevDatagram_Protocol(DatagramObject *self);
+
 /* protocol.error_received(OSError(err)); err is positive.  0 or -1. */
 int KevDatagram_ErrorReceived(DatagramObject *self, int err);
 
@@ -109,8 +112,8 @@ int KevDatagram_CallbackFailed(DatagramObject *self, LoopObject *loop);
 int KevDatagram_Close(DatagramObject *self);
 int KevDatagram_ForceClose(DatagramObject *self, PyObject *exc);
 int KevDatagram_ConnectionLost(DatagramObject *self, PyObject *exc);
-void KevDatagram_Detach(DatagramObject *self);
-void KevDatagram_Anchor(DatagramObject *self);
+void KevDatagram_Detach(DatagramObject *self);   /* guard held */
+void KevDatagram_Anchor(DatagramObject *self);   /* guard held */
 int KevDatagram_CloseSocket(DatagramObject *self);
 int KevDatagram_SetProtocol(DatagramObject *self, PyObject *protocol);
 

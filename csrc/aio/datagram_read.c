@@ -155,7 +155,8 @@ unpack(DatagramObject *self, struct datagram_arena *arena, unsigned count)
     return r;
 }
 
-/* Takes a batch into the empty inbox.  0, or -1 with an exception. */
+/* Takes a batch into the empty inbox.  0, or -1 with an exception.  Guard
+   held. */
 static int
 fill(DatagramObject *self)
 {
@@ -207,10 +208,10 @@ KevDatagram_ClearInbox(DatagramObject *self)
     }
 }
 
+/* Steals the datagram. */
 static PyObject *
-call_one(DatagramObject *self, PyObject *protocol, ModState *state)
+call_one(PyObject *protocol, struct datagram_in one, ModState *state)
 {
-    struct datagram_in one = pop(self);
     PyObject *args[3] = {protocol, one.data, one.address};
     PyObject *res = PyObject_VectorcallMethod(
         state->str_datagram_received, args, 3, NULL);
@@ -219,8 +220,9 @@ call_one(DatagramObject *self, PyObject *protocol, ModState *state)
     return res;
 }
 
+/* All that the inbox holds as a list of pairs: a new reference or NULL. */
 static PyObject *
-call_list(DatagramObject *self, PyObject *protocol, ModState *state)
+pop_all(DatagramObject *self)
 {
     PyObject *list = PyList_New(0);
     while (list != NULL && self->in_count > 0) {
@@ -233,6 +235,13 @@ call_list(DatagramObject *self, PyObject *protocol, ModState *state)
         }
         Py_XDECREF(pair);
     }
+    return list;
+}
+
+/* Steals the list, which may be NULL: an exception is set. */
+static PyObject *
+call_list(PyObject *protocol, PyObject *list, ModState *state)
+{
     if (list == NULL) {
         return NULL;
     }
@@ -249,12 +258,28 @@ deliver(DatagramObject *self, LoopObject *loop)
 {
     ModState *state = loop->state;
     int r = 0;
-    while (r == 0 && self->in_count > 0 && KevDatagram_IsReading(self)
-           && self->protocol != NULL) {
-        PyObject *protocol = Py_NewRef(self->protocol);
-        PyObject *res = self->takes_lists
-            ? call_list(self, protocol, state)
-            : call_one(self, protocol, state);
+    while (r == 0) {
+        PyObject *protocol = NULL;
+        PyObject *list = NULL;
+        struct datagram_in one = {NULL, NULL};
+        KEV_GUARD(self->monitor);
+        if (self->in_count > 0 && KevDatagram_IsReading(self)
+            && self->protocol != NULL) {
+            protocol = Py_NewRef(self->protocol);
+            if (self->takes_lists) {
+                list = pop_all(self);
+            }
+            else {
+                one = pop(self);
+            }
+        }
+        KEV_UNGUARD();
+        if (protocol == NULL) {
+            break;
+        }
+        PyObject *res = one.data == NULL
+            ? call_list(protocol, list, state)
+            : call_one(protocol, one, state);
         Py_DECREF(protocol);
         if (res == NULL) {
             r = KevDatagram_CallbackFailed(self, loop);
@@ -264,15 +289,45 @@ deliver(DatagramObject *self, LoopObject *loop)
     return r;
 }
 
+/* Has something in the inbox, if there is anything: the loop, a new reference;
+   NULL: it does not read.  Guard held. */
+static LoopObject *
+begin_reading(DatagramObject *self, int *ret_r)
+{
+    if (self->conn_lost > 0 || self->fd < 0 || self->protocol == NULL
+        || self->loop == NULL || !KevDatagram_IsReading(self)) {
+        return NULL;
+    }
+    LoopObject *loop = (LoopObject *)Py_NewRef((PyObject *)self->loop);
+    *ret_r = self->in_count > 0 ? 0 : fill(self);
+    return loop;
+}
+
+/* What is left has its turn in the next pass. */
+static int
+read_on(DatagramObject *self)
+{
+    int r = 0;
+    KEV_GUARD(self->monitor);
+    if ((self->readable || self->in_count > 0) && KevDatagram_IsReading(self)
+        && self->loop != NULL) {
+        r = KevTransport_QueueAgain((TransportObject *)self);
+    }
+    KEV_UNGUARD();
+    return r;
+}
+
 int
 KevDatagram_ReadReady(DatagramObject *self)
 {
-    if (self->conn_lost > 0 || self->fd < 0 || self->protocol == NULL
-        || !KevDatagram_IsReading(self)) {
+    LoopObject *loop;
+    int r = 0;
+    KEV_GUARD(self->monitor);
+    loop = begin_reading(self, &r);
+    KEV_UNGUARD();
+    if (loop == NULL) {
         return 0;
     }
-    LoopObject *loop = (LoopObject *)Py_NewRef((PyObject *)self->loop);
-    int r = self->in_count > 0 ? 0 : fill(self);
     if (r == 0 && self->in_count == 1) {
         r = deliver(self, loop);
     }
@@ -284,9 +339,7 @@ KevDatagram_ReadReady(DatagramObject *self)
     if (loop->gathering == 0 && KevReady_Len(loop->held) > 0) {
         r = KevTransport_AfterCallback(loop, r);
     }
-    if ((self->readable || self->in_count > 0) && KevDatagram_IsReading(self)
-        && self->loop != NULL
-        && KevTransport_QueueAgain((TransportObject *)self) < 0 && r == 0) {
+    if (read_on(self) < 0 && r == 0) {
         r = -1;
     }
     Py_DECREF(loop);

@@ -47,11 +47,10 @@ set_address(DatagramObject *self, PyObject *address)
 /* connection_made() first, then it reads, then whoever waits goes on; all of
    that or nothing. */
 static int
-queue_birth(DatagramObject *self, PyObject *waiter)
+queue_birth(DatagramObject *self, LoopObject *loop, PyObject *protocol,
+            PyObject *waiter)
 {
-    LoopObject *loop = self->loop;
     ModState *state = loop->state;
-    PyObject *protocol = Py_NewRef(self->protocol);
     PyObject *myself = (PyObject *)self;
     PyObject *waiting[2] = {waiter, Py_None};
     PyObject *made = PyObject_GetAttr(protocol, state->str_connection_made);
@@ -78,7 +77,6 @@ queue_birth(DatagramObject *self, PyObject *waiter)
         }
         KevErr_SetRaised(exc);
     }
-    Py_DECREF(protocol);
     Py_XDECREF(made);
     Py_XDECREF(start);
     Py_XDECREF(first);
@@ -106,15 +104,19 @@ build(DatagramObject *self, LoopObject *loop, PyObject *sock, int fd,
         || set_address(self, address) < 0) {
         return -1;
     }
-    self->loop = (LoopObject *)Py_NewRef((PyObject *)loop);
-    if (KevDatagram_SetProtocol(self, protocol) < 0
-        || KevLoop_DatagramClaim(loop, fd, (TransportObject *)self) < 0) {
+    if (KevDatagram_SetProtocol(self, protocol) < 0) {
         return -1;
     }
-    self->attached = 1;
-    self->sock = Py_NewRef(sock);
-    self->fd = fd;
-    return 0;
+    int r;
+    KEV_GUARD(self->monitor);
+    r = KevLoop_DatagramClaim(loop, fd, (TransportObject *)self);
+    if (r == 0) {
+        self->attached = 1;
+        self->sock = Py_NewRef(sock);
+        self->fd = fd;
+    }
+    KEV_UNGUARD();
+    return r;
 }
 
 static PyObject *
@@ -144,6 +146,7 @@ datagram_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
     if (self == NULL) {
         return NULL;
     }
+    KevTransport_SetLoop((TransportObject *)self, (LoopObject *)loop);
     self->kind = TRANSPORT_DATAGRAM;
     self->fd = -1;
     self->fd_number = fd;
@@ -151,11 +154,12 @@ datagram_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
     self->low_water = DATAGRAM_HIGH_WATER / 4;
     if (build(self, (LoopObject *)loop, sock, fd, protocol, address, extra)
             == 0
-        && queue_birth(self, waiter) == 0) {
+        && queue_birth(self, (LoopObject *)loop, protocol, waiter) == 0) {
         return (PyObject *)self;
     }
     /* It never came to be: the socket is still its maker's. */
     PyObject *exc = KevErr_GetRaised();
+    KEV_GUARD(self->monitor);
     if (self->loop != NULL) {
         KevDatagram_Detach(self);
     }
@@ -164,6 +168,7 @@ datagram_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
     Py_CLEAR(self->sock);
     Py_CLEAR(self->protocol);
     Py_CLEAR(self->loop);
+    KEV_UNGUARD();
     Py_DECREF(self);
     KevErr_SetRaised(exc);
     return NULL;
@@ -204,10 +209,12 @@ static PyObject *
 datagram_abort(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     DatagramObject *self = (DatagramObject *)op;
-    if (KevDatagram_SendHeld(self) < 0) {
-        return NULL;
-    }
-    return none_or_null(KevDatagram_ForceClose(self, Py_None));
+    int r;
+    KEV_GUARD(self->monitor);
+    r = KevDatagram_SendHeld(self);
+    KEV_UNGUARD();
+    return r < 0 ? NULL
+        : none_or_null(KevDatagram_ForceClose(self, Py_None));
 }
 
 static PyObject *
@@ -242,9 +249,11 @@ datagram_pause_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
     if (self->closing || self->paused) {
         Py_RETURN_NONE;
     }
-    self->paused = 1;
     Py_INCREF(self);  /* nobody else may want it any more */
+    KEV_GUARD(self->monitor);
+    self->paused = 1;
     KevDatagram_Anchor(self);
+    KEV_UNGUARD();
     PyObject *res = self->loop != NULL && self->loop->debug
         ? PyObject_CallMethod(op, "_debug", "s", "pauses reading")
         : Py_NewRef(Py_None);
@@ -272,23 +281,19 @@ datagram_resume_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
 static PyObject *
 datagram_set_protocol(PyObject *op, PyObject *protocol)
 {
-    DatagramObject *self = (DatagramObject *)op;
-    if (self->loop == NULL) {
-        Py_XSETREF(self->protocol, Py_NewRef(protocol));
-        Py_RETURN_NONE;
-    }
-    return none_or_null(KevDatagram_SetProtocol(self, protocol));
+    return none_or_null(
+        KevDatagram_SetProtocol((DatagramObject *)op, protocol));
 }
 
 static PyObject *
-datagram_get_protocol(PyObject *op, PyObject *Py_UNUSED(ignored))
+datagram_get_protocol(PyObject *op, PyObject *arg)
 {
     PyObject *protocol = ((DatagramObject *)op)->protocol;
     return Py_NewRef(protocol != NULL ? protocol : Py_None);
 }
 
 static PyObject *
-datagram_get_write_buffer_size(PyObject *op, PyObject *Py_UNUSED(ignored))
+datagram_get_write_buffer_size(PyObject *op, PyObject *arg)
 {
     if (KevDatagram_SendHeld((DatagramObject *)op) < 0) {
         return NULL;
@@ -321,8 +326,13 @@ datagram_set_limits(PyObject *op, PyObject *args)
     return none_or_null(KevDatagram_MaybePauseProtocol(self));
 }
 
+KEV_GUARD_FAST(KevDatagram_SendTo, KevTransport_Monitor)
+KEV_GUARD_METHOD(datagram_get_protocol, KevTransport_Monitor)
+KEV_GUARD_METHOD(datagram_get_write_buffer_size, KevTransport_Monitor)
+KEV_GUARD_METHOD(datagram_set_limits, KevTransport_Monitor)
+
 static PyMethodDef datagram_methods[] = {
-    {"sendto", (PyCFunction)(void (*)(void))KevDatagram_SendTo,
+    {"sendto", (PyCFunction)(void (*)(void))KEV_GUARDED(KevDatagram_SendTo),
      METH_FASTCALL | METH_KEYWORDS,
      "sendto($self, data, addr=None)\n--\n\n"
      "Send a datagram: at once, or together with what the callbacks of one\n"
@@ -338,14 +348,15 @@ static PyMethodDef datagram_methods[] = {
     {"resume_reading", datagram_resume_reading, METH_NOARGS,
      "resume_reading($self)\n--\n\nUndo pause_reading()."},
     {"set_protocol", datagram_set_protocol, METH_O, NULL},
-    {"get_protocol", datagram_get_protocol, METH_NOARGS, NULL},
-    {"get_write_buffer_size", datagram_get_write_buffer_size, METH_NOARGS,
+    {"get_protocol", KEV_GUARDED(datagram_get_protocol), METH_NOARGS, NULL},
+    {"get_write_buffer_size", KEV_GUARDED(datagram_get_write_buffer_size),
+     METH_NOARGS,
      "get_write_buffer_size($self)\n--\n\nBytes not sent yet."},
     {"get_write_buffer_limits", datagram_get_write_buffer_limits,
      METH_NOARGS, "get_write_buffer_limits($self)\n--\n\n(low, high) in "
      "bytes."},
     {"_start", datagram_start, METH_NOARGS, NULL},
-    {"_set_limits", datagram_set_limits, METH_VARARGS, NULL},
+    {"_set_limits", KEV_GUARDED(datagram_set_limits), METH_VARARGS, NULL},
     {"_force_close", datagram_force_close, METH_O, NULL},
     {"_call_connection_lost", datagram_connection_lost, METH_O, NULL},
     {NULL, NULL, 0, NULL},
@@ -354,7 +365,7 @@ static PyMethodDef datagram_methods[] = {
 /* ---- attributes ----------------------------------------------------- */
 
 static PyObject *
-get_sock(PyObject *op, void *Py_UNUSED(closure))
+get_sock(PyObject *op, void *closure)
 {
     DatagramObject *self = (DatagramObject *)op;
     if (KevDatagram_SendHeld(self) < 0) {
@@ -389,9 +400,13 @@ get_char(PyObject *op, void *offset)
 }
 
 #define OBJECT(name, field)                                               \
-    {name, get_object, NULL, NULL, (void *)offsetof(DatagramObject, field)}
+    {name, KEV_GUARDED(get_object), NULL, NULL,                           \
+     (void *)offsetof(DatagramObject, field)}
 #define FLAG(name, field)                                                 \
     {name, get_char, NULL, NULL, (void *)offsetof(DatagramObject, field)}
+
+KEV_GUARD_GET(get_object, KevTransport_Monitor)
+KEV_GUARD_GET(get_sock, KevTransport_Monitor)
 
 static PyGetSetDef datagram_getset[] = {
     OBJECT("_loop", loop),
@@ -401,7 +416,7 @@ static PyGetSetDef datagram_getset[] = {
     FLAG("_paused", paused),
     FLAG("_protocol_paused", protocol_paused),
     FLAG("_want_write", want_write),
-    {"_sock", get_sock, NULL, NULL, NULL},
+    {"_sock", KEV_GUARDED(get_sock), NULL, NULL, NULL},
     {"_sock_fd", get_fd_number, NULL, NULL, NULL},
     {"_conn_lost", get_conn_lost, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -420,6 +435,9 @@ datagram_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->low_slot);
     Py_VISIT(self->paused_slot);
     Py_VISIT((PyObject *)self->loop);
+#ifdef Py_GIL_DISABLED
+    Py_VISIT(self->monitor);
+#endif
     Py_VISIT(self->sock);
     Py_VISIT(self->protocol);
     Py_VISIT(self->address);
@@ -441,9 +459,11 @@ static int
 datagram_clear(PyObject *op)
 {
     DatagramObject *self = (DatagramObject *)op;
+    KEV_GUARD(self->monitor);
     if (self->loop != NULL) {
         KevDatagram_Detach(self);
     }
+    KEV_UNGUARD();
     KevDatagram_ClearInbox(self);
     KevDatagram_ClearOutbox(self);
     Py_CLEAR(self->extra);
@@ -472,9 +492,11 @@ datagram_finalize(PyObject *op)
     if (PyErr_ResourceWarning(op, 1, "unclosed transport %R", op) < 0) {
         PyErr_WriteUnraisable(op);
     }
+    KEV_GUARD(self->monitor);
     if (self->loop != NULL) {
         KevDatagram_Detach(self);  /* while the number is still ours */
     }
+    KEV_UNGUARD();
     if (KevDatagram_CloseSocket(self) < 0) {
         PyErr_WriteUnraisable(op);
     }
@@ -493,6 +515,9 @@ datagram_dealloc(PyObject *op)
     (void)datagram_clear(op);
     PyMem_Free(self->inbox);
     PyMem_Free(self->outbox);
+#ifdef Py_GIL_DISABLED
+    Py_XDECREF(self->monitor);
+#endif
     type->tp_free(op);
     Py_DECREF(type);
 }

@@ -25,7 +25,10 @@
 static int
 call_flow_control(DatagramObject *self, PyObject *name, const char *failed)
 {
-    PyObject *protocol = Py_NewRef(self->protocol);
+    PyObject *protocol = KevDatagram_Protocol(self);
+    if (protocol == NULL) {
+        return 0;
+    }
     PyObject *res = PyObject_CallMethodNoArgs(protocol, name);
     Py_DECREF(protocol);
     if (res == NULL) {
@@ -47,16 +50,21 @@ KevDatagram_MaybePauseProtocol(DatagramObject *self)
                              "protocol.pause_writing() failed");
 }
 
+/* The guard is not held when it is told: whoever waits is woken then. */
 static int
 maybe_resume_protocol(DatagramObject *self)
 {
-    if (!self->protocol_paused || self->out_bytes > self->low_water
-        || self->protocol == NULL || self->loop == NULL) {
-        return 0;
+    int resumes;
+    KEV_GUARD(self->monitor);
+    resumes = self->protocol_paused && self->out_bytes <= self->low_water
+        && self->protocol != NULL && self->loop != NULL;
+    if (resumes) {
+        self->protocol_paused = 0;
     }
-    self->protocol_paused = 0;
-    return call_flow_control(self, self->loop->state->str_resume_writing,
-                             "protocol.resume_writing() failed");
+    KEV_UNGUARD();
+    return !resumes ? 0
+        : call_flow_control(self, self->state->str_resume_writing,
+                            "protocol.resume_writing() failed");
 }
 
 /* ---- the outbox ----------------------------------------------------- */
@@ -144,14 +152,14 @@ send_raised(DatagramObject *self)
     if (!PyErr_ExceptionMatches(PyExc_OSError)) {
         return KevDatagram_Fatal(self, WRITE_FAILED) < 0 ? RAISED : FAILED;
     }
-    if (self->protocol == NULL || self->loop == NULL) {
+    PyObject *protocol = KevDatagram_Protocol(self);
+    if (protocol == NULL) {
         PyErr_Clear();
         return FAILED;
     }
     PyObject *exc = KevErr_GetRaised();
-    PyObject *protocol = Py_NewRef(self->protocol);
     PyObject *res = PyObject_CallMethodOneArg(
-        protocol, self->loop->state->str_error_received, exc);
+        protocol, self->state->str_error_received, exc);
     Py_DECREF(protocol);
     Py_DECREF(exc);
     Py_XDECREF(res);
@@ -352,11 +360,33 @@ KevDatagram_SendHeld(DatagramObject *self)
     return self->held ? send_now(self) : 0;
 }
 
+/* After the sending: 0; 1 if it was the last before the end; -1.  Guard
+   held. */
+static int
+end_writing(DatagramObject *self)
+{
+    if (self->out_count > 0) {
+        return want_write(self);
+    }
+    if (unwant_write(self) < 0) {
+        return -1;
+    }
+    if (self->closing) {
+        self->conn_lost++;
+        return 1;
+    }
+    KevDatagram_Anchor(self);
+    return 0;
+}
+
 int
 KevDatagram_WriteReady(DatagramObject *self)
 {
+    int r;
+    KEV_GUARD(self->monitor);
     self->held = 0;
-    int r = flush(self);
+    r = flush(self);
+    KEV_UNGUARD();
     if (r == 0) {
         r = maybe_resume_protocol(self);  /* may send more */
     }
@@ -364,19 +394,12 @@ KevDatagram_WriteReady(DatagramObject *self)
         return r;
     }
     PyObject *raised = r < 0 ? KevErr_GetRaised() : NULL;
-    if (self->out_count > 0) {
-        r = want_write(self) < 0 ? KevDatagram_Fatal(self, WRITE_FAILED) : 0;
-    }
-    else if (unwant_write(self) < 0) {
-        r = KevDatagram_Fatal(self, WRITE_FAILED);
-    }
-    else if (self->closing) {
-        self->conn_lost++;
-        r = KevDatagram_ConnectionLost(self, Py_None);
-    }
-    else {
-        r = 0;
-        KevDatagram_Anchor(self);
+    KEV_GUARD(self->monitor);
+    r = end_writing(self);
+    KEV_UNGUARD();
+    if (r != 0) {
+        r = r < 0 ? KevDatagram_Fatal(self, WRITE_FAILED)
+            : KevDatagram_ConnectionLost(self, Py_None);
     }
     if (raised != NULL) {
         PyErr_Clear();
@@ -550,7 +573,8 @@ send_parcel(DatagramObject *self, struct parcel *parcel)
         return 0;
     }
     int holds = self->loop->gathering > 0 && self->conn_lost == 0
-        && !self->has_peer && parcel->name.length > 0;
+        && !self->has_peer && parcel->name.length > 0
+        && KevLoop_IsPassThread(self->loop);
     if (self->held && !holds && KevDatagram_SendHeld(self) < 0) {
         return -1;
     }

@@ -8,6 +8,7 @@
 #include "aio/handle.h"
 
 #include "aio/compat.h"
+#include "aio/guard.h"
 #include "aio/handle_parts.h"
 #include "aio/loop.h"
 
@@ -22,6 +23,7 @@
 static HandleObject *
 handle_alloc(ModState *state)
 {
+#if FREELIST_MAX > 0
     struct handle_freelist *list = &state->aio.handles;
     HandleObject *self = list->first;
     if (self != NULL) {
@@ -31,6 +33,7 @@ handle_alloc(ModState *state)
                             (PyTypeObject *)state->handle_type);
         return self;
     }
+#endif
     return PyObject_GC_New(HandleObject, (PyTypeObject *)state->handle_type);
 }
 
@@ -134,7 +137,7 @@ KevTimer_New(ModState *state, LoopObject *loop, PyObject *when,
 /* ---- what it may be asked ------------------------------------------- */
 
 PyObject *
-KevHandle_GetArgs(PyObject *op, void *Py_UNUSED(closure))
+KevHandle_GetArgs(PyObject *op, void *closure)
 {
     HandleObject *self = (HandleObject *)op;
     PyObject *arg = *KevHandle_ArgSlot(op);
@@ -158,9 +161,16 @@ KevHandle_SetArgs(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
         PyErr_SetString(PyExc_TypeError, "_args must be a tuple or None");
         return -1;
     }
-    Py_CLEAR(*KevHandle_ArgSlot(op));
-    Py_XSETREF(self->args,
-               value == NULL || value == Py_None ? NULL : Py_NewRef(value));
+    PyObject *arg;
+    PyObject *args;
+    KEV_GUARD(op);
+    arg = *KevHandle_ArgSlot(op);
+    *KevHandle_ArgSlot(op) = NULL;
+    args = self->args;
+    self->args = value == Py_None ? NULL : Py_XNewRef(value);
+    KEV_UNGUARD();
+    Py_XDECREF(arg);
+    Py_XDECREF(args);
     return 0;
 }
 
@@ -169,33 +179,49 @@ static void
 handle_disarm(PyObject *op)
 {
     HandleObject *self = (HandleObject *)op;
-    Py_XSETREF(self->cancelled, Py_NewRef(Py_True));
-    Py_CLEAR(*KevHandle_ArgSlot(op));
-    Py_CLEAR(self->args);
-    Py_XSETREF(self->callback, Py_NewRef(Py_None));
+    PyObject *cancelled;
+    PyObject *arg;
+    PyObject *args;
+    PyObject *callback;
+    KEV_GUARD(op);
+    cancelled = self->cancelled;
+    arg = *KevHandle_ArgSlot(op);
+    args = self->args;
+    callback = self->callback;
+    self->cancelled = Py_NewRef(Py_True);
+    *KevHandle_ArgSlot(op) = NULL;
+    self->args = NULL;
+    self->callback = Py_NewRef(Py_None);
+    KEV_UNGUARD();
+    Py_XDECREF(cancelled);
+    Py_XDECREF(arg);
+    Py_XDECREF(args);
+    Py_XDECREF(callback);
 }
 
 LoopObject *
 KevHandle_Loop(PyObject *op, ModState *state)
 {
-    PyObject *loop = ((HandleObject *)op)->loop;
+    PyObject *loop;
+    KEV_GUARD(op);
+    loop = Py_XNewRef(((HandleObject *)op)->loop);
+    KEV_UNGUARD();
     if (loop != NULL
-        && PyObject_TypeCheck(loop, (PyTypeObject *)state->loop_type)) {
-        return (LoopObject *)loop;
+        && !PyObject_TypeCheck(loop, (PyTypeObject *)state->loop_type)) {
+        Py_CLEAR(loop);
     }
-    return NULL;
+    return (LoopObject *)loop;
 }
 
 int
 KevHandle_CancelOwn(ModState *state, PyObject *op)
 {
     HandleObject *self = (HandleObject *)op;
-    if (self->cancelled == Py_True) {
+    if (KEV_PEEK(self->cancelled) == Py_True) {
         return 0;
     }
     /* Held: a repr, or what is let go, may take the handle's loop away. */
-    LoopObject *loop = (LoopObject *)Py_XNewRef(
-        (PyObject *)KevHandle_Loop(op, state));
+    LoopObject *loop = KevHandle_Loop(op, state);
     if (loop != NULL && loop->debug) {
         /* Callback and arguments go, the words about them stay. */
         PyObject *text = PyObject_Repr(op);
@@ -203,7 +229,12 @@ KevHandle_CancelOwn(ModState *state, PyObject *op)
             Py_DECREF(loop);
             return -1;
         }
-        Py_XSETREF(self->repr, text);
+        PyObject *before;
+        KEV_GUARD(op);
+        before = self->repr;
+        self->repr = text;
+        KEV_UNGUARD();
+        Py_XDECREF(before);
     }
     if (loop != NULL && Py_IS_TYPE(op, (PyTypeObject *)state->timer_type)) {
         KevLoop_TimerCancelled(loop, (TimerObject *)op);
@@ -243,12 +274,14 @@ KevHandle_Cancel(ModState *state, PyObject *handle)
 PyObject *
 KevHandle_Cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *cancelled = ((HandleObject *)self)->cancelled;
+    PyObject *cancelled;
+    KEV_GUARD(self);
+    cancelled = Py_XNewRef(((HandleObject *)self)->cancelled);
+    KEV_UNGUARD();
     if (cancelled == NULL) {
         PyErr_SetString(PyExc_AttributeError, "_cancelled");
-        return NULL;
     }
-    return Py_NewRef(cancelled);
+    return cancelled;
 }
 
 /* ---- running -------------------------------------------------------- */
@@ -321,17 +354,29 @@ callback_raised(ModState *state, LoopObject *loop, PyObject *handle)
     return res == NULL ? -1 : 0;
 }
 
-/* A handle of ours: held by the caller, and not cancelled. */
+/* A handle of ours, held by the caller; nothing if it is cancelled. */
 int
 KevHandle_RunOwn(ModState *state, LoopObject *loop, HandleObject *self)
 {
-    /* The callback may cancel its own handle: hold what is in use.  Any slot
-       may be empty: asyncio's descriptors can delete it. */
-    PyObject *arg = Py_XNewRef(*KevHandle_ArgSlot((PyObject *)self));
-    PyObject *args = Py_XNewRef(self->args);
-    PyObject *context = Py_XNewRef(self->context);
-    PyObject *callback = Py_XNewRef(self->callback);
-
+    PyObject *arg = NULL;
+    PyObject *args = NULL;
+    PyObject *context = NULL;
+    PyObject *callback = NULL;
+    int cancelled;
+    KEV_GUARD(self);
+    cancelled = self->cancelled == Py_True;
+    if (!cancelled) {
+        /* The callback may cancel its own handle: hold what is in use.  Any
+           slot may be empty: asyncio's descriptors can delete it. */
+        arg = Py_XNewRef(*KevHandle_ArgSlot((PyObject *)self));
+        args = Py_XNewRef(self->args);
+        context = Py_XNewRef(self->context);
+        callback = Py_XNewRef(self->callback);
+    }
+    KEV_UNGUARD();
+    if (cancelled) {
+        return 0;
+    }
     PyObject *res = call_in_context(state, context, callback, args, arg);
     int r = 0;
     if (res == NULL) {
@@ -377,9 +422,6 @@ KevHandle_Run(ModState *state, LoopObject *loop, PyObject *handle)
     }
     if (Py_IS_TYPE(handle, (PyTypeObject *)state->handle_type)
         || Py_IS_TYPE(handle, (PyTypeObject *)state->timer_type)) {
-        if (((HandleObject *)handle)->cancelled == Py_True) {
-            return 0;
-        }
         return KevHandle_RunOwn(state, loop, (HandleObject *)handle);
     }
     if (Py_IS_TYPE(handle, (PyTypeObject *)state->safe_handle_type)) {
@@ -569,8 +611,18 @@ static PyMethodDef handle_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+#ifdef Py_GIL_DISABLED
+static inline PyObject *
+monitor_of(PyObject *op)
+{
+    return op;  /* as asyncio's descriptors of the same slots have it */
+}
+#endif
+
+KEV_GUARD_GET(KevHandle_GetArgs, monitor_of)
+
 static PyGetSetDef handle_getset[] = {
-    {"_args", KevHandle_GetArgs, KevHandle_SetArgs, NULL, NULL},
+    {"_args", KEV_GUARDED(KevHandle_GetArgs), KevHandle_SetArgs, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

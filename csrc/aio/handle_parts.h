@@ -71,14 +71,14 @@ KevHandle_ArgSlot(PyObject *self)
         ? &((TimerObject *)self)->arg : &((SafeHandleObject *)self)->arg;
 }
 
-/* The handle's loop if it is ours (borrowed), or NULL. */
+/* The handle's loop if it is ours, a new reference, or NULL. */
 LoopObject *KevHandle_Loop(PyObject *op, ModState *state);
 
 /* cancel() of a handle of ours.  0 or -1 with an exception. */
 int KevHandle_CancelOwn(ModState *state, PyObject *op);
 
-/* Call a handle of ours, which the caller holds and which is not cancelled.
-   As KevHandle_Run(). */
+/* Call a handle of ours, which the caller holds, unless it is cancelled.  As
+   KevHandle_Run(). */
 int KevHandle_RunOwn(ModState *state, LoopObject *loop, HandleObject *self);
 
 /* Methods, attributes and slots of all kinds. */

@@ -130,8 +130,7 @@ safe_run(PyObject *self, PyTypeObject *cls, PyObject *const *args,
     if (state == NULL) {
         return NULL;
     }
-    LoopObject *loop = (LoopObject *)Py_XNewRef(
-        (PyObject *)KevHandle_Loop(self, state));
+    LoopObject *loop = KevHandle_Loop(self, state);
     if (loop == NULL) {
         PyErr_SetString(PyExc_AttributeError, "_loop");
         return NULL;

@@ -14,6 +14,7 @@
 #include "aio/callargs.h"
 #include "aio/compat.h"
 #include "aio/datagram.h"
+#include "aio/guard.h"
 #include "aio/stream.h"
 #include "mod/errors.h"
 
@@ -79,7 +80,7 @@ loop_time(PyObject *self, PyObject *Py_UNUSED(ignored))
 int
 KevLoop_CheckOpen(LoopObject *self)
 {
-    if (self->closed) {
+    if (KEV_PEEK(self->closed)) {
         PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
         return -1;
     }
@@ -113,7 +114,14 @@ KevLoop_CallSoon(LoopObject *self, PyObject *callback, PyObject *const *args,
 {
     PyObject *handle = KevHandle_New(self->state, self, callback, args,
                                      nargs, context);
-    if (handle != NULL && KevReady_Push(self->ready, handle) < 0) {
+    if (handle == NULL) {
+        return NULL;
+    }
+    int r;
+    KEV_GUARD(self->ready);
+    r = KevReady_Push(self->ready, handle);
+    KEV_UNGUARD();
+    if (r < 0) {
         Py_CLEAR(handle);
     }
     return handle;
@@ -151,8 +159,14 @@ schedule(LoopObject *self, PyObject *when, const struct call_args *call)
                                    deadline_of(seconds), call->named[1],
                                    call->rest, call->rest_count,
                                    call->context);
-    if (timer != NULL
-        && KevTimers_Push(&self->timers, (TimerObject *)timer) < 0) {
+    if (timer == NULL) {
+        return NULL;
+    }
+    int r;
+    KEV_GUARD(self->ready);
+    r = KevTimers_Push(&self->timers, (TimerObject *)timer);
+    KEV_UNGUARD();
+    if (r < 0) {
         Py_CLEAR(timer);
     }
     return timer;
@@ -226,11 +240,13 @@ loop_call_at(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 void
 KevLoop_TimerCancelled(LoopObject *self, TimerObject *timer)
 {
+    KEV_GUARD(self->ready);
     Py_ssize_t place = timer->place;
     if (place >= 0 && place < self->timers.count
         && self->timers.nodes[place].timer == timer) {
         Py_DECREF(KevTimers_Remove(&self->timers, timer));
     }
+    KEV_UNGUARD();
 }
 
 void
@@ -271,18 +287,25 @@ loop_call_soon_threadsafe(PyObject *op, PyObject *const *args,
     if (handle == NULL) {
         return NULL;
     }
-    /* The interpreter lock is held: the queue is whole, and the loop's
-       thread is not in the middle of it. */
-    if (KevReady_Push(self->ready, handle) < 0) {
-        Py_DECREF(handle);
-        return NULL;
+    /* The interpreter lock is held, or the guard: the queue is whole, and the
+       loop's thread is not in the middle of it.  There is no inbox beside it,
+       so what several threads queue, and the loop itself, runs in the order
+       in which it came. */
+    int r;
+    KEV_GUARD(self->ready);
+    r = KevReady_Push(self->ready, handle);
+    if (r == 0) {
+        KevLoop_Wake(self);
     }
-    KevLoop_Wake(self);
+    KEV_UNGUARD();
+    if (r < 0) {
+        Py_CLEAR(handle);
+    }
     return handle;
 }
 
 static PyObject *
-loop_write_to_self(PyObject *op, PyObject *Py_UNUSED(ignored))
+loop_write_to_self(PyObject *op, PyObject *arg)
 {
     KevLoop_Wake((LoopObject *)op);
     Py_RETURN_NONE;
@@ -291,7 +314,7 @@ loop_write_to_self(PyObject *op, PyObject *Py_UNUSED(ignored))
 static PyObject *
 loop_stop(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    ((LoopObject *)op)->stopping = 1;
+    KEV_POKE(((LoopObject *)op)->stopping, 1);
     Py_RETURN_NONE;
 }
 
@@ -316,13 +339,13 @@ loop_run(PyObject *op, PyObject *Py_UNUSED(ignored))
 static PyObject *
 loop_is_running(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return PyBool_FromLong(((LoopObject *)op)->thread_id != 0);
+    return PyBool_FromLong(KEV_PEEK(((LoopObject *)op)->thread_id) != 0);
 }
 
 static PyObject *
 loop_is_closed(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return PyBool_FromLong(((LoopObject *)op)->closed);
+    return PyBool_FromLong(KEV_PEEK(((LoopObject *)op)->closed));
 }
 
 static PyObject *
@@ -361,15 +384,15 @@ release_kernel(LoopObject *self)
 }
 
 static PyObject *
-loop_release(PyObject *op, PyObject *Py_UNUSED(ignored))
+loop_release(PyObject *op, PyObject *arg)
 {
     LoopObject *self = (LoopObject *)op;
-    if (self->thread_id != 0 || self->pass_depth > 0) {
+    if (KEV_PEEK(self->thread_id) != 0 || self->pass_depth > 0) {
         PyErr_SetString(PyExc_RuntimeError,
                         "Cannot close a running event loop");
         return NULL;
     }
-    self->closed = 1;
+    KEV_POKE(self->closed, 1);
     KevTimers_Clear(&self->timers);
     KevReady_Clear(self->ready);
     KevReady_Clear(self->due);
@@ -422,10 +445,10 @@ loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     }
     /* First what it cannot be without: the collector shows every object to
        whoever asks, also one that is not finished. */
-    ReadyObject *ready = KevReady_New(state);
-    ReadyObject *due = KevReady_New(state);
-    ReadyObject *again = KevReady_New(state);
-    ReadyObject *held = KevReady_New(state);
+    ReadyObject *ready = KevReady_New(state, NULL);
+    ReadyObject *due = KevReady_New(state, ready);
+    ReadyObject *again = KevReady_New(state, ready);
+    ReadyObject *held = KevReady_New(state, ready);
     LoopObject *self = NULL;
     if (ready != NULL && due != NULL && again != NULL && held != NULL) {
         self = (LoopObject *)type->tp_alloc(type, 0);  /* zeroed */
@@ -528,215 +551,8 @@ loop_dealloc(PyObject *op)
     Py_XDECREF(module);  /* not before: destructors may look at the state */
 }
 
-/* ---- attributes that both halves use -------------------------------- */
-
-static int
-loop_has_own(LoopObject *self, PyObject *name, const char *method)
-{
-    /* Is self.<name> still the method of this type? */
-    PyObject *found = PyObject_GetAttr((PyObject *)self, name);
-    if (found == NULL) {
-        PyErr_Clear();
-        return 0;
-    }
-    PyObject *ours = PyObject_GetAttrString(self->state->loop_type, method);
-    int same = 0;
-    if (ours != NULL && PyCFunction_Check(found)
-        && Py_IS_TYPE(ours, &PyMethodDescr_Type)) {
-        same = PyCFunction_GetFunction(found)
-                == ((PyMethodDescrObject *)ours)->d_method->ml_meth
-            && PyCFunction_GetSelf(found) == (PyObject *)self;
-    }
-    Py_XDECREF(ours);
-    Py_DECREF(found);
-    PyErr_Clear();
-    return same;
-}
-
-/* Test suites replace time() and _run_once(): both are honoured. */
-static void
-look_for_patches(LoopObject *self)
-{
-    ModState *state = self->state;
-    self->time_patched = !loop_has_own(self, state->str_time, "time");
-    self->run_once_patched = !loop_has_own(self, state->str_run_once,
-                                           "_run_once");
-}
-
-static int
-loop_setattro(PyObject *op, PyObject *name, PyObject *value)
-{
-    LoopObject *self = (LoopObject *)op;
-    if (PyObject_GenericSetAttr(op, name, value) < 0) {
-        return -1;
-    }
-    if (PyUnicode_CompareWithASCIIString(name, "time") == 0
-        || PyUnicode_CompareWithASCIIString(name, "_run_once") == 0) {
-        look_for_patches(self);
-    }
-    return 0;
-}
-
 static PyObject *
-loop_look_for_patches(PyObject *op, PyObject *Py_UNUSED(ignored))
-{
-    look_for_patches((LoopObject *)op);
-    return PyBool_FromLong(((LoopObject *)op)->run_once_patched);
-}
-
-static PyObject *
-get_flag(PyObject *op, void *offset)
-{
-    return PyBool_FromLong(*((char *)op + (size_t)offset));
-}
-
-static int
-set_flag(PyObject *op, PyObject *value, void *offset)
-{
-    int truth = value == NULL ? 0 : PyObject_IsTrue(value);
-    if (truth < 0) {
-        return -1;
-    }
-    *((char *)op + (size_t)offset) = (char)truth;
-    return 0;
-}
-
-/* A closed loop has no queue to go on with: it stays closed. */
-static int
-set_closed(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
-{
-    LoopObject *self = (LoopObject *)op;
-    int truth = value == NULL ? 0 : PyObject_IsTrue(value);
-    if (truth < 0) {
-        return -1;
-    }
-    self->closed = truth || self->queue == NULL;
-    return 0;
-}
-
-static PyObject *
-get_thread_id(PyObject *op, void *Py_UNUSED(closure))
-{
-    LoopObject *self = (LoopObject *)op;
-    if (self->thread_id == 0) {
-        Py_RETURN_NONE;
-    }
-    return PyLong_FromUnsignedLong(self->thread_id);
-}
-
-static int
-set_thread_id(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
-{
-    unsigned long id = 0;
-    if (value != NULL && value != Py_None) {
-        id = PyLong_AsUnsignedLong(value);
-        if (id == (unsigned long)-1 && PyErr_Occurred()) {
-            return -1;
-        }
-    }
-    ((LoopObject *)op)->thread_id = id;
-    return 0;
-}
-
-static PyObject *
-get_ready(PyObject *op, void *Py_UNUSED(closure))
-{
-    return Py_NewRef((PyObject *)((LoopObject *)op)->ready);
-}
-
-static int
-set_ready(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
-{
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete _ready");
-        return -1;
-    }
-    return KevReady_Assign(((LoopObject *)op)->ready, value);
-}
-
-static PyObject *
-get_scheduled(PyObject *op, void *Py_UNUSED(closure))
-{
-    LoopObject *self = (LoopObject *)op;
-    PyObject *list;
-    Py_ssize_t count;
-    for (;;) {
-        count = self->timers.count;
-        list = PyList_New(count);
-        if (list == NULL) {
-            return NULL;
-        }
-        if (count == self->timers.count) {
-            break;
-        }
-        Py_DECREF(list);  /* making it ran a finalizer that changed them */
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyList_SET_ITEM(list, i,
-                        Py_NewRef((PyObject *)self->timers.nodes[i].timer));
-    }
-    return list;
-}
-
-static int
-set_scheduled(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
-{
-    Py_ssize_t count = value == NULL ? 0 : PyObject_Size(value);
-    if (count < 0) {
-        return -1;
-    }
-    if (count > 0) {
-        PyErr_SetString(PyExc_ValueError,
-                        "_scheduled can only be emptied: use call_at()");
-        return -1;
-    }
-    KevTimers_Clear(&((LoopObject *)op)->timers);
-    return 0;
-}
-
-static PyObject *
-get_task_factory(PyObject *op, void *Py_UNUSED(closure))
-{
-    PyObject *factory = ((LoopObject *)op)->task_factory;
-    return Py_NewRef(factory != NULL ? factory : Py_None);
-}
-
-static int
-set_task_factory(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
-{
-    Py_XSETREF(((LoopObject *)op)->task_factory, Py_XNewRef(value));
-    return 0;
-}
-
-static PyObject *
-get_transports(PyObject *op, void *Py_UNUSED(closure))
-{
-    LoopObject *self = (LoopObject *)op;
-    if (self->transports == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "_transports");
-        return NULL;
-    }
-    return Py_NewRef(self->transports);
-}
-
-static int
-set_transports(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
-{
-    LoopObject *self = (LoopObject *)op;
-    PyObject *data = NULL;
-    if (value != NULL) {
-        data = PyObject_GetAttrString(value, "data");
-        if (data == NULL) {
-            return -1;
-        }
-    }
-    Py_XSETREF(self->transports, Py_XNewRef(value));
-    Py_XSETREF(self->transports_data, data);
-    return 0;
-}
-
-static PyObject *
-loop_fileno(PyObject *op, PyObject *Py_UNUSED(ignored))
+loop_fileno(PyObject *op, PyObject *arg)
 {
     LoopObject *self = (LoopObject *)op;
     if (KevLoop_CheckOpen(self) < 0) {
@@ -746,7 +562,7 @@ loop_fileno(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-loop_statistics(PyObject *op, PyObject *Py_UNUSED(ignored))
+loop_statistics(PyObject *op, PyObject *arg)
 {
     LoopObject *self = (LoopObject *)op;
     return Py_BuildValue(
@@ -757,7 +573,25 @@ loop_statistics(PyObject *op, PyObject *Py_UNUSED(ignored))
         (unsigned int)KevReady_Len(self->ready));
 }
 
+/* ---- the type ------------------------------------------------------- */
+
+KEV_GUARD_METHOD(loop_statistics, KevLoop_Monitor)
+KEV_GUARD_METHOD(loop_fileno, KevLoop_Monitor)
+KEV_GUARD_METHOD(loop_write_to_self, KevLoop_Monitor)
+KEV_GUARD_METHOD(loop_release, KevLoop_Monitor)
+KEV_GUARD_FAST(KevLoop_AddReader, KevLoop_Monitor)
+KEV_GUARD_FAST(KevLoop_AddWriter, KevLoop_Monitor)
+KEV_GUARD_FAST(KevLoop_AddReaderAny, KevLoop_Monitor)
+KEV_GUARD_FAST(KevLoop_AddWriterAny, KevLoop_Monitor)
+KEV_GUARD_METHOD(KevLoop_RemoveReader, KevLoop_Monitor)
+KEV_GUARD_METHOD(KevLoop_RemoveWriter, KevLoop_Monitor)
+KEV_GUARD_METHOD(KevLoop_RemoveReaderAny, KevLoop_Monitor)
+KEV_GUARD_METHOD(KevLoop_RemoveWriterAny, KevLoop_Monitor)
+KEV_GUARD_METHOD(KevLoop_EnsureNoTransport, KevLoop_Monitor)
+KEV_GUARD_METHOD(KevLoop_Watched, KevLoop_Monitor)
+
 #define FAST (METH_FASTCALL | METH_KEYWORDS)
+#define GUARDED_FAST(name) ((PyCFunction)(void (*)(void))KEV_GUARDED(name))
 
 static PyMethodDef loop_methods[] = {
     {"call_soon", (PyCFunction)(void (*)(void))loop_call_soon, FAST,
@@ -785,65 +619,50 @@ static PyMethodDef loop_methods[] = {
     {"is_running", loop_is_running, METH_NOARGS, NULL},
     {"is_closed", loop_is_closed, METH_NOARGS, NULL},
     {"get_debug", loop_get_debug, METH_NOARGS, NULL},
-    {"statistics", loop_statistics, METH_NOARGS,
+    {"statistics", KEV_GUARDED(loop_statistics), METH_NOARGS,
      "statistics($self)\n--\n\n"
      "Counts since the start: callbacks, events, iterations; timers and\n"
      "ready handles now."},
-    {"fileno", loop_fileno, METH_NOARGS,
+    {"fileno", KEV_GUARDED(loop_fileno), METH_NOARGS,
      "fileno($self)\n--\n\nThe descriptor of the loop's kevent queue."},
     {"_run_once", loop_run_once, METH_NOARGS, NULL},
     {"_run", loop_run, METH_NOARGS, NULL},
-    {"_look_for_patches", loop_look_for_patches, METH_NOARGS, NULL},
-    {"_write_to_self", loop_write_to_self, METH_NOARGS, NULL},
+    {"_look_for_patches", KevLoop_LookForPatches, METH_NOARGS, NULL},
+    {"_write_to_self", KEV_GUARDED(loop_write_to_self), METH_NOARGS, NULL},
     {"_check_closed", loop_check_closed, METH_NOARGS, NULL},
-    {"_release", loop_release, METH_NOARGS, NULL},
-    {"add_reader", (PyCFunction)(void (*)(void))KevLoop_AddReader, FAST,
+    {"_release", KEV_GUARDED(loop_release), METH_NOARGS, NULL},
+    {"add_reader", GUARDED_FAST(KevLoop_AddReader), FAST,
      "add_reader($self, fd, callback, /, *args)\n--\n\n"
      "Call callback(*args) whenever fd can be read from."},
-    {"add_writer", (PyCFunction)(void (*)(void))KevLoop_AddWriter, FAST,
+    {"add_writer", GUARDED_FAST(KevLoop_AddWriter), FAST,
      "add_writer($self, fd, callback, /, *args)\n--\n\n"
      "Call callback(*args) whenever fd can be written to."},
-    {"remove_reader", KevLoop_RemoveReader, METH_O,
+    {"remove_reader", KEV_GUARDED(KevLoop_RemoveReader), METH_O,
      "remove_reader($self, fd, /)\n--\n\n"
      "Stop watching fd for reading; True if it was watched."},
-    {"remove_writer", KevLoop_RemoveWriter, METH_O,
+    {"remove_writer", KEV_GUARDED(KevLoop_RemoveWriter), METH_O,
      "remove_writer($self, fd, /)\n--\n\n"
      "Stop watching fd for writing; True if it was watched."},
-    {"_add_reader", (PyCFunction)(void (*)(void))KevLoop_AddReaderAny, FAST,
+    {"_add_reader", GUARDED_FAST(KevLoop_AddReaderAny), FAST,
      NULL},
-    {"_add_writer", (PyCFunction)(void (*)(void))KevLoop_AddWriterAny, FAST,
+    {"_add_writer", GUARDED_FAST(KevLoop_AddWriterAny), FAST,
      NULL},
-    {"_remove_reader", KevLoop_RemoveReaderAny, METH_O, NULL},
-    {"_remove_writer", KevLoop_RemoveWriterAny, METH_O, NULL},
-    {"_ensure_fd_no_transport", KevLoop_EnsureNoTransport, METH_O, NULL},
-    {"_watched", KevLoop_Watched, METH_NOARGS, NULL},
+    {"_remove_reader", KEV_GUARDED(KevLoop_RemoveReaderAny), METH_O, NULL},
+    {"_remove_writer", KEV_GUARDED(KevLoop_RemoveWriterAny), METH_O, NULL},
+    {"_ensure_fd_no_transport", KEV_GUARDED(KevLoop_EnsureNoTransport),
+     METH_O, NULL},
+    {"_watched", KEV_GUARDED(KevLoop_Watched), METH_NOARGS, NULL},
     {"_accept_streams", (PyCFunction)(void (*)(void))KevLoop_AcceptStreams,
      METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
-};
-
-#define FLAG(name, field)                                                 \
-    {name, get_flag, set_flag, NULL, (void *)offsetof(LoopObject, field)}
-
-static PyGetSetDef loop_getset[] = {
-    FLAG("_debug", debug),
-    FLAG("_stopping", stopping),
-    {"_closed", get_flag, set_closed, NULL,
-     (void *)offsetof(LoopObject, closed)},
-    {"_thread_id", get_thread_id, set_thread_id, NULL, NULL},
-    {"_ready", get_ready, set_ready, NULL, NULL},
-    {"_scheduled", get_scheduled, set_scheduled, NULL, NULL},
-    {"_task_factory", get_task_factory, set_task_factory, NULL, NULL},
-    {"_transports", get_transports, set_transports, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot loop_slots[] = {
     {Py_tp_doc, "The part of an event loop that runs per callback."},
     {Py_tp_new, loop_new},
     {Py_tp_methods, loop_methods},
-    {Py_tp_getset, loop_getset},
-    {Py_tp_setattro, loop_setattro},
+    {Py_tp_getset, KevLoop_GetSet},
+    {Py_tp_setattro, KevLoop_SetAttr},
     {Py_tp_traverse, loop_traverse},
     {Py_tp_clear, loop_clear},
     {Py_tp_dealloc, loop_dealloc},

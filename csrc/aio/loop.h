@@ -117,6 +117,36 @@ void KevLoop_Wake(LoopObject *self);
 
 int KevLoop_Setup(PyObject *module, ModState *state);
 
+/* May a transport hold what is written now until the callback returns?  With
+   the GIL another thread's callback cannot return in between. */
+static inline int
+KevLoop_IsPassThread(const LoopObject *self)
+{
+#ifdef Py_GIL_DISABLED
+    return self->pass_thread == PyThread_get_thread_ident();
+#else
+    (void)self;
+    return 1;
+#endif
+}
+
+#ifdef Py_GIL_DISABLED
+/* Whose guard is the loop's (guard.h). */
+static inline PyObject *
+KevLoop_Monitor(PyObject *self)
+{
+    return (PyObject *)((LoopObject *)self)->ready;
+}
+#endif
+
+/* ---- loop_attrs.c --------------------------------------------------- */
+
+/* Sets an attribute; sees whether time() or _run_once() is replaced. */
+int KevLoop_SetAttr(PyObject *self, PyObject *name, PyObject *value);
+PyObject *KevLoop_LookForPatches(PyObject *self, PyObject *ignored);
+
+extern PyGetSetDef KevLoop_GetSet[];
+
 /* ---- loop_run.c ----------------------------------------------------- */
 
 /* One iteration; until stopped.  0 or -1 with an exception. */

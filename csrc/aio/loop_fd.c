@@ -17,6 +17,7 @@
 
 #include "aio/callargs.h"
 #include "aio/datagram.h"
+#include "aio/guard.h"
 #include "aio/stream.h"
 #include "mod/errors.h"
 
@@ -73,7 +74,8 @@ has_transport(const struct loop_fd *row)
  * A thread that does not own the loop changes what it watches.  That is
  * misuse, but asyncio survives it, so we do: the queue takes no lock, hence
  * the owner is knocked out of it first.  He needs the interpreter lock to go
- * back, and we hold that.  0, or -EBADF in a child where he does not exist.
+ * back, or the guard, and we hold that.  0, or -EBADF in a child where he does
+ * not exist.
  */
 static int
 leave_poll(LoopObject *self)
@@ -96,7 +98,7 @@ kevent_of(LoopObject *self, unsigned cmd, int fd, uint32_t events,
     if (self->queue == NULL || fd < 0 || fd >= self->fds_count) {
         return -EBADF;
     }
-    if (__builtin_expect(self->polling, 0)) {
+    if (__builtin_expect(KEV_PEEK(self->polling), 0)) {
         int r = leave_poll(self);
         if (r < 0) {
             return r;
@@ -543,27 +545,58 @@ run_callback(LoopObject *self, int fd, PyObject *handle, int writing)
 {
     ModState *state = self->state;
     if (Py_IS_TYPE(handle, (PyTypeObject *)state->handle_type)
-        && ((HandleObject *)handle)->cancelled == Py_True) {
-        return drop_callback(self, fd, writing) < 0 ? -1 : 0;
+        && KEV_PEEK(((HandleObject *)handle)->cancelled) == Py_True) {
+        int r;
+        KEV_GUARD(self->ready);
+        r = drop_callback(self, fd, writing);
+        KEV_UNGUARD();
+        return r < 0 ? -1 : 0;
     }
     self->callbacks_run++;
     return KevHandle_Run(state, self, handle);
 }
 
-static int
-dispatch_callbacks(LoopObject *self, int fd, uint32_t events)
+/* Whom an event is for: strong references, NULL if it is for nobody. */
+struct addressees {
+    TransportObject *transport;
+    PyObject *reader;
+    PyObject *writer;
+};
+
+/* Finds them; *events is completed.  Guard held. */
+static void
+find_addressees(LoopObject *self, const struct ukevent *event, int fd,
+                uint32_t *events, struct addressees *ret)
 {
-    struct loop_fd *row = &self->fds[fd];
-    PyObject *reader = NULL;
-    PyObject *writer = NULL;
-    /* HUP and ERR are told to both sides, as selectors does; a callback that
-       was set after the harvest hears of the next one. */
-    if ((events & ~WRITABLE) != 0 && row->reader_pass != self->pass) {
-        reader = Py_XNewRef(row->reader);
+    struct loop_fd *row = row_of(self, fd);
+    if (row == NULL || row->generation != event->user[1]) {
+        return;
     }
-    if ((events & ~READABLE) != 0 && row->writer_pass != self->pass) {
-        writer = Py_XNewRef(row->writer);
+    if ((event->ret_flags & KEVENT_RET_BROKEN) != 0) {
+        *events |= KEVENT_POLL_POLLERR;
     }
+    self->events_seen++;
+    if (row->owner == FD_STREAM || row->owner == FD_DATAGRAM) {
+        ret->transport =
+            (TransportObject *)Py_NewRef((PyObject *)row->transport);
+    }
+    else if (row->owner == FD_CALLBACKS) {
+        /* HUP and ERR are told to both sides, as selectors does; a callback
+           that was set after the harvest hears of the next one. */
+        if ((*events & ~WRITABLE) != 0 && row->reader_pass != self->pass) {
+            ret->reader = Py_XNewRef(row->reader);
+        }
+        if ((*events & ~READABLE) != 0 && row->writer_pass != self->pass) {
+            ret->writer = Py_XNewRef(row->writer);
+        }
+    }
+}
+
+/* Steals both, each of which may be NULL. */
+static int
+dispatch_callbacks(LoopObject *self, int fd, PyObject *reader,
+                   PyObject *writer)
+{
     int r = 0;
     if (reader != NULL) {
         r = run_callback(self, fd, reader, 0);
@@ -582,29 +615,22 @@ int
 KevLoop_Dispatch(LoopObject *self, const struct ukevent *event)
 {
     int fd = (int)event->user[0];
-    if (event->type != KEVENT_POLL || fd >= self->fds_count) {
+    uint32_t events = event->ret_data[0];
+    struct addressees to = {NULL, NULL, NULL};
+    if (event->type != KEVENT_POLL) {
         return 0;  /* a knock: it has done its work by waking us */
     }
-    struct loop_fd *row = &self->fds[fd];
-    if (row->generation != event->user[1]) {
-        return 0;
+    KEV_GUARD(self->ready);
+    find_addressees(self, event, fd, &events, &to);
+    KEV_UNGUARD();
+    if (to.transport == NULL) {
+        return dispatch_callbacks(self, fd, to.reader, to.writer);
     }
-    uint32_t events = event->ret_data[0];
-    if ((event->ret_flags & KEVENT_RET_BROKEN) != 0) {
-        events |= KEVENT_POLL_POLLERR;
-    }
-    self->events_seen++;
-    switch ((enum fd_owner)row->owner) {
-    case FD_CALLBACKS:
-        return dispatch_callbacks(self, fd, events);
-    case FD_STREAM:
-        return KevStream_OnEvents((StreamObject *)row->transport, events);
-    case FD_DATAGRAM:
-        return KevDatagram_OnEvents((DatagramObject *)row->transport, events);
-    case FD_FREE:
-        break;
-    }
-    return 0;
+    int r = to.transport->kind == TRANSPORT_DATAGRAM
+        ? KevDatagram_OnEvents((DatagramObject *)to.transport, events)
+        : KevStream_OnEvents((StreamObject *)to.transport, events);
+    Py_DECREF(to.transport);
+    return r;
 }
 
 /* ---- the whole table ------------------------------------------------ */

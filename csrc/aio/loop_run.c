@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "aio/guard.h"
 #include "aio/transport.h"
 #include "mod/errors.h"
 
@@ -19,7 +20,7 @@
 static int
 has_work(const LoopObject *self)
 {
-    return KevReady_Len(self->ready) > 0 || self->stopping
+    return KevReady_Len(self->ready) > 0 || KEV_PEEK(self->stopping)
         || KevReady_Len(self->again) > 0 || KevReady_Len(self->due) > 0
         || self->ring_pending > 0;
 }
@@ -53,47 +54,59 @@ wait_time(LoopObject *self, uint64_t *ret_ns)
     return 0;
 }
 
+/* The sleep and the harvest, the guard held but for the sleep.  What the core
+   says (0 if there is something to do), or 1 with an exception. */
+static int
+poll_once(LoopObject *self)
+{
+    uint64_t timeout_ns;
+    if (wait_time(self, &timeout_ns) < 0 || KevLoop_CheckOpen(self) < 0) {
+        return 1;
+    }
+    struct kev_queue *queue = self->queue;
+    int r;
+    if (timeout_ns == 0) {
+        r = kev_queue_poll(queue, 0);
+    }
+    else {
+        self->asleep = 1;
+        __atomic_store_n(&self->polling, 1, __ATOMIC_RELAXED);
+        Py_BEGIN_ALLOW_THREADS
+        r = kev_queue_poll(queue, timeout_ns);
+        __atomic_store_n(&self->polling, 0, __ATOMIC_RELEASE);
+        Py_END_ALLOW_THREADS
+        self->asleep = 0;
+    }
+    if (r >= 0) {
+        self->ring_pending += (uint32_t)r;
+        return 0;
+    }
+    /* Exceptions may have left it full: then it is to be read first. */
+    return r == -ENOSPC && self->ring_pending > 0 ? 0 : r;
+}
+
 /* Sleep until something happens, and harvest.  0 or -1 with an exception. */
 static int
 wait_for_events(LoopObject *self)
 {
     for (;;) {
-        uint64_t timeout_ns;
-        if (wait_time(self, &timeout_ns) < 0 || KevLoop_CheckOpen(self) < 0) {
-            return -1;
-        }
-        struct kev_queue *queue = self->queue;
         int r;
-        if (timeout_ns == 0) {
-            r = kev_queue_poll(queue, 0);
-        }
-        else {
-            self->asleep = 1;
-            __atomic_store_n(&self->polling, 1, __ATOMIC_RELAXED);
-            Py_BEGIN_ALLOW_THREADS
-            r = kev_queue_poll(queue, timeout_ns);
-            __atomic_store_n(&self->polling, 0, __ATOMIC_RELEASE);
-            Py_END_ALLOW_THREADS
-            self->asleep = 0;
-        }
-        if (r >= 0) {
-            self->ring_pending += (uint32_t)r;
+        KEV_GUARD(self->ready);
+        r = poll_once(self);
+        KEV_UNGUARD();
+        if (r == 0) {
             return 0;
         }
-        if (r == -ENOSPC && self->ring_pending > 0) {
-            return 0;  /* exceptions left it full: read it first */
-        }
-        if (r != -EINTR) {
+        if (r < 0 && r != -EINTR) {
             KevErr_Set(-r, "waiting for events");
-            return -1;
         }
-        if (PyErr_CheckSignals() < 0) {
+        if (r != -EINTR || PyErr_CheckSignals() < 0) {
             return -1;
         }
     }
 }
 
-/* Moves the timers whose time has come out of the heap. */
+/* Moves the timers whose time has come out of the heap.  Guard held. */
 static int
 collect_due(LoopObject *self)
 {
@@ -115,43 +128,72 @@ collect_due(LoopObject *self)
     return 0;
 }
 
+/* The next of a queue, a new reference; NULL if it is empty. */
+static inline PyObject *
+take_first(LoopObject *self, ReadyObject *queue)
+{
+    PyObject *first;
+    KEV_GUARD(self->ready);
+    first = KevReady_Len(queue) > 0 ? KevReady_Pop(queue) : NULL;
+    KEV_UNGUARD();
+    return first;
+}
+
+/* A callback has returned r: what its transports hold is sent. */
+static inline int
+after_callback(LoopObject *self, int r)
+{
+    return KevReady_Len(self->held) > 0
+        ? KevTransport_AfterCallback(self, r) : r;
+}
+
 /* Runs the first count handles of a queue. */
 static int
 run_handles(LoopObject *self, ReadyObject *queue, uint32_t count)
 {
     ModState *state = self->state;
-    while (count-- > 0 && KevReady_Len(queue) > 0) {
-        PyObject *handle = KevReady_Pop(queue);
+    while (count-- > 0) {
+        PyObject *handle = take_first(self, queue);
+        if (handle == NULL) {
+            break;
+        }
         self->callbacks_run++;
         self->turn++;
         int r = KevHandle_Run(state, self, handle);
         Py_DECREF(handle);
-        if (KevReady_Len(self->held) > 0) {
-            r = KevTransport_AfterCallback(self, r);
-        }
-        if (r < 0) {
+        if (after_callback(self, r) < 0) {
             return -1;
         }
     }
     return 0;
 }
 
-/* Hands count entries of the ring to their owners. */
-static int
-dispatch_ring(LoopObject *self, uint32_t count)
+/* The next entry of the ring; 0 if there is none. */
+static inline int
+take_event(LoopObject *self, struct ukevent *ret_event)
 {
-    while (count-- > 0 && self->ring_pending > 0) {
-        struct ukevent event = self->ring->event[self->ring_seen];
+    int is_one;
+    KEV_GUARD(self->ready);
+    is_one = self->ring_pending > 0;
+    if (is_one) {
+        *ret_event = self->ring->event[self->ring_seen];
         self->ring_seen = self->ring_seen + 1 == LOOP_RING_NUM
             ? 0 : self->ring_seen + 1;
         self->ring_pending--;
         kev_queue_consume(self->queue, 1);
+    }
+    KEV_UNGUARD();
+    return is_one;
+}
+
+/* Hands count entries of the ring to their owners. */
+static int
+dispatch_ring(LoopObject *self, uint32_t count)
+{
+    struct ukevent event;
+    while (count-- > 0 && take_event(self, &event)) {
         self->turn++;
-        int r = KevLoop_Dispatch(self, &event);
-        if (KevReady_Len(self->held) > 0) {
-            r = KevTransport_AfterCallback(self, r);
-        }
-        if (r < 0) {
+        if (after_callback(self, KevLoop_Dispatch(self, &event)) < 0) {
             return -1;
         }
     }
@@ -162,15 +204,15 @@ dispatch_ring(LoopObject *self, uint32_t count)
 static int
 read_again(LoopObject *self, uint32_t count)
 {
-    while (count-- > 0 && KevReady_Len(self->again) > 0) {
-        PyObject *transport = KevReady_Pop(self->again);
+    while (count-- > 0) {
+        PyObject *transport = take_first(self, self->again);
+        if (transport == NULL) {
+            break;
+        }
         self->turn++;
         int r = KevTransport_Again((TransportObject *)transport);
         Py_DECREF(transport);
-        if (KevReady_Len(self->held) > 0) {
-            r = KevTransport_AfterCallback(self, r);
-        }
-        if (r < 0) {
+        if (after_callback(self, r) < 0) {
             return -1;
         }
     }
@@ -191,17 +233,24 @@ run_pass(LoopObject *self)
     if (wait_for_events(self) < 0) {
         return -1;
     }
+    int r;
+    uint32_t ready;
+    uint32_t again;
+    uint32_t events;
+    uint32_t due;
+    KEV_GUARD(self->ready);
     self->pass++;
-    if (collect_due(self) < 0) {
+    r = collect_due(self);
+    ready = KevReady_Len(self->ready);
+    again = KevReady_Len(self->again);
+    events = self->ring_pending;
+    due = KevReady_Len(self->due);
+    KEV_UNGUARD();
+    if (r < 0) {
         return -1;
     }
-    uint32_t ready = KevReady_Len(self->ready);
-    uint32_t again = KevReady_Len(self->again);
-    uint32_t events = self->ring_pending;
-    uint32_t due = KevReady_Len(self->due);
     char outer = self->dispatching;  /* a pass may run within a callback */
     self->dispatching = 1;
-    int r = 0;
     if (run_handles(self, self->ready, ready) < 0
         || read_again(self, again) < 0
         || dispatch_ring(self, events) < 0
@@ -221,15 +270,23 @@ int
 KevLoop_RunOnce(LoopObject *self)
 {
     unsigned long thread = PyThread_get_thread_ident();
-    if (self->pass_depth > 0 && self->pass_thread != thread) {
+    int is_owner;
+    KEV_GUARD(self->ready);
+    is_owner = self->pass_depth == 0 || self->pass_thread == thread;
+    if (is_owner) {
+        self->pass_thread = thread;
+        self->pass_depth++;
+    }
+    KEV_UNGUARD();
+    if (!is_owner) {
         PyErr_SetString(PyExc_RuntimeError,
                         "The event loop is running in another thread");
         return -1;
     }
-    self->pass_thread = thread;
-    self->pass_depth++;
     int r = run_pass(self);
+    KEV_GUARD(self->ready);
     self->pass_depth--;
+    KEV_UNGUARD();
     return r;
 }
 
@@ -249,7 +306,7 @@ run_until_stopped(LoopObject *self)
         else if (KevLoop_RunOnce(self) < 0) {
             return -1;
         }
-    } while (!self->stopping);
+    } while (!KEV_PEEK(self->stopping));
     return 0;
 }
 

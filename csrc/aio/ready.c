@@ -4,16 +4,21 @@
  */
 #include "aio/ready.h"
 
+#include "aio/guard.h"
+
 #define READY_MIN 64u
 
 ReadyObject *
-KevReady_New(ModState *state)
+KevReady_New(ModState *state, ReadyObject *monitor)
 {
     PyTypeObject *type = (PyTypeObject *)state->ready_type;
     ReadyObject *self = PyObject_GC_New(ReadyObject, type);
     if (self == NULL) {
         return NULL;
     }
+#ifdef Py_GIL_DISABLED
+    self->monitor = Py_XNewRef((PyObject *)monitor);
+#endif
     self->head = 0;
     self->tail = 0;
     self->mask = READY_MIN - 1;
@@ -97,6 +102,15 @@ KevReady_Assign(ReadyObject *self, PyObject *iterable)
 }
 
 /* ---- as Python sees it ---------------------------------------------- */
+
+#ifdef Py_GIL_DISABLED
+static inline PyObject *
+monitor_of(PyObject *op)
+{
+    PyObject *monitor = ((ReadyObject *)op)->monitor;
+    return monitor != NULL ? monitor : op;
+}
+#endif
 
 static Py_ssize_t
 ready_length(PyObject *self)
@@ -197,6 +211,9 @@ ready_traverse(PyObject *op, visitproc visit, void *arg)
 {
     ReadyObject *self = (ReadyObject *)op;
     Py_VISIT(Py_TYPE(self));
+#ifdef Py_GIL_DISABLED
+    Py_VISIT(self->monitor);
+#endif
     for (uint32_t i = self->head; i != self->tail; i++) {
         Py_VISIT(self->items[i & self->mask]);
     }
@@ -220,17 +237,35 @@ ready_dealloc(PyObject *op)
         KevReady_Clear(self);
     }
     PyMem_Free(self->items);
+#ifdef Py_GIL_DISABLED
+    Py_XDECREF(self->monitor);
+#endif
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
 
+KEV_GUARD_METHOD(ready_append, monitor_of)
+KEV_GUARD_METHOD(ready_appendleft, monitor_of)
+KEV_GUARD_METHOD(ready_extend_method, monitor_of)
+KEV_GUARD_METHOD(ready_popleft, monitor_of)
+KEV_GUARD_METHOD(ready_pop, monitor_of)
+KEV_GUARD_METHOD(ready_clear_method, monitor_of)
+KEV_GUARD_FUNCTION(Py_ssize_t, ready_length, monitor_of, (PyObject *op), (op))
+KEV_GUARD_FUNCTION(PyObject *, ready_item, monitor_of,
+                   (PyObject *op, Py_ssize_t i), (op, i))
+
 static PyMethodDef ready_methods[] = {
-    {"append", ready_append, METH_O, "Queue a handle at the end."},
-    {"appendleft", ready_appendleft, METH_O, "Queue a handle in front."},
-    {"extend", ready_extend_method, METH_O, "Queue several handles."},
-    {"popleft", ready_popleft, METH_NOARGS, "Take the first handle."},
-    {"pop", ready_pop, METH_NOARGS, "Take the last handle."},
-    {"clear", ready_clear_method, METH_NOARGS, "Let go of all handles."},
+    {"append", KEV_GUARDED(ready_append), METH_O,
+     "Queue a handle at the end."},
+    {"appendleft", KEV_GUARDED(ready_appendleft), METH_O,
+     "Queue a handle in front."},
+    {"extend", KEV_GUARDED(ready_extend_method), METH_O,
+     "Queue several handles."},
+    {"popleft", KEV_GUARDED(ready_popleft), METH_NOARGS,
+     "Take the first handle."},
+    {"pop", KEV_GUARDED(ready_pop), METH_NOARGS, "Take the last handle."},
+    {"clear", KEV_GUARDED(ready_clear_method), METH_NOARGS,
+     "Let go of all handles."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -241,8 +276,8 @@ static PyType_Slot ready_slots[] = {
     {Py_tp_traverse, ready_traverse},
     {Py_tp_clear, ready_tp_clear},
     {Py_tp_dealloc, ready_dealloc},
-    {Py_sq_length, ready_length},
-    {Py_sq_item, ready_item},
+    {Py_sq_length, KEV_GUARDED(ready_length)},
+    {Py_sq_item, KEV_GUARDED(ready_item)},
     {0, NULL},
 };
 

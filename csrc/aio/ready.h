@@ -3,7 +3,8 @@
  * (`loop._ready`) in which it lives.
  *
  * A ring of strong references with free-running indices.  The loop reaches
- * into it directly; Python code sees what it would see of asyncio's deque.
+ * into it directly, with the guard held (guard.h); Python code sees what it
+ * would see of asyncio's deque.
  */
 #ifndef KEV_AIO_READY_H
 #define KEV_AIO_READY_H
@@ -12,14 +13,18 @@
 
 typedef struct {
     PyObject_HEAD
+#ifdef Py_GIL_DISABLED
+    PyObject *monitor;   // strong: the guard (guard.h); NULL: this object
+#endif
     PyObject **items;
     uint32_t mask;       /* capacity - 1; the capacity is a power of two */
     uint32_t head;       /* next to run */
     uint32_t tail;       /* next free */
 } ReadyObject;
 
-/* A new, empty queue; NULL with an exception. */
-ReadyObject *KevReady_New(ModState *state);
+/* A new, empty queue, with a guard of its own or, if monitor is not NULL
+   (borrowed), that of another; NULL with an exception. */
+ReadyObject *KevReady_New(ModState *state, ReadyObject *monitor);
 
 /* Makes room for one more.  0 or -1 with MemoryError. */
 int KevReady_Grow(ReadyObject *self);

@@ -88,21 +88,32 @@ static int
 schedule_lost(StreamObject *self, PyObject *exc)
 {
     /* Held: a subclass's attribute may lose the connection by itself. */
-    LoopObject *loop = (LoopObject *)Py_NewRef((PyObject *)self->loop);
+    LoopObject *loop;
+    PyObject *context;
+    KEV_GUARD(self->monitor);
+    loop = (LoopObject *)Py_XNewRef((PyObject *)self->loop);
+    context = Py_XNewRef(self->context);
+    KEV_UNGUARD();
+    if (loop == NULL) {
+        Py_XDECREF(context);
+        return 0;
+    }
     PyObject *handle = NULL;
     PyObject *method = PyObject_GetAttr((PyObject *)self,
                                         loop->state->str_connection_lost_own);
     if (method != NULL && KevLoop_CheckOpen(loop) == 0) {
-        handle = KevLoop_CallSoon(loop, method, &exc, 1, self->context);
+        handle = KevLoop_CallSoon(loop, method, &exc, 1, context);
     }
     Py_XDECREF(method);
+    Py_XDECREF(context);
     Py_DECREF(loop);
     Py_XDECREF(handle);
     return handle == NULL ? -1 : 0;
 }
 
-int
-KevStream_Close(StreamObject *self)
+/* 1: connection_lost() is to be scheduled; 0: not, or not yet; -1. */
+static int
+begin_close(StreamObject *self)
 {
     if (self->closing || self->loop == NULL) {
         return 0;
@@ -118,9 +129,21 @@ KevStream_Close(StreamObject *self)
         return 0;  /* what is buffered goes first */
     }
     self->conn_lost++;
-    Py_INCREF(self);
     KevStream_Detach(self);
-    int r = schedule_lost(self, Py_None);
+    return 1;
+}
+
+int
+KevStream_Close(StreamObject *self)
+{
+    int r;
+    Py_INCREF(self);  /* detaching lets go of us */
+    KEV_GUARD(self->monitor);
+    r = begin_close(self);
+    KEV_UNGUARD();
+    if (r > 0) {
+        r = schedule_lost(self, Py_None);
+    }
     Py_DECREF(self);
     return r;
 }
@@ -128,15 +151,20 @@ KevStream_Close(StreamObject *self)
 int
 KevStream_ForceClose(StreamObject *self, PyObject *exc)
 {
-    if (self->conn_lost > 0 || self->loop == NULL) {
-        return 0;
-    }
-    KevWbuf_Clear(&self->wbuf);
-    self->closing = 1;
-    self->conn_lost++;
+    int r = 0;
     Py_INCREF(self);
-    KevStream_Detach(self);
-    int r = schedule_lost(self, exc);
+    KEV_GUARD(self->monitor);
+    if (self->conn_lost == 0 && self->loop != NULL) {
+        KevWbuf_Clear(&self->wbuf);
+        self->closing = 1;
+        self->conn_lost++;
+        KevStream_Detach(self);
+        r = 1;
+    }
+    KEV_UNGUARD();
+    if (r > 0) {
+        r = schedule_lost(self, exc);
+    }
     Py_DECREF(self);
     return r;
 }
@@ -171,10 +199,16 @@ save_names(StreamObject *self)
 int
 KevStream_CloseSocket(StreamObject *self)
 {
-    int fd = self->fd;
+    int fd;
+    PyObject *sock;
+    KEV_GUARD(self->monitor);
+    fd = self->fd;
     self->fd = -1;
-    if (self->sock != NULL) {
-        PyObject *res = PyObject_CallMethod(self->sock, "close", NULL);
+    sock = Py_XNewRef(self->sock);
+    KEV_UNGUARD();
+    if (sock != NULL) {
+        PyObject *res = PyObject_CallMethod(sock, "close", NULL);
+        Py_DECREF(sock);
         Py_XDECREF(res);
         return res == NULL ? -1 : 0;
     }
@@ -187,11 +221,14 @@ KevStream_CloseSocket(StreamObject *self)
 int
 KevStream_DetachServer(StreamObject *self)
 {
-    PyObject *server = self->server;
+    PyObject *server;
+    KEV_GUARD(self->monitor);
+    server = self->server;
+    self->server = NULL;
+    KEV_UNGUARD();
     if (server == NULL) {
         return 0;
     }
-    self->server = NULL;
 #if PY_VERSION_HEX >= 0x030D0000
     PyObject *res = PyObject_CallMethod(server, "_detach", "O", self);
 #else
@@ -219,26 +256,67 @@ first_error(PyObject **raised, int r)
     }
 }
 
-int
-KevStream_ConnectionLost(StreamObject *self, PyObject *exc)
+/* The first step of the end: NULL if it was lost before; else the loop, and
+   the protocol to tell or NULL, new references.  Guard held. */
+static LoopObject *
+begin_lost(StreamObject *self, PyObject **ret_protocol)
 {
     if (self->loop == NULL) {
-        return 0;  /* it was lost before */
+        return NULL;
     }
-    ModState *state = self->loop->state;
-    PyObject *raised = NULL;
-    Py_INCREF(self);
     KevStream_Detach(self);
     if (self->protocol_connected && self->protocol != NULL) {
         self->protocol_connected = 0;  /* once, whoever calls us from there */
-        PyObject *protocol = Py_NewRef(self->protocol);
+        *ret_protocol = Py_NewRef(self->protocol);
+    }
+    return (LoopObject *)Py_NewRef((PyObject *)self->loop);
+}
+
+/* The last: let go of everything. */
+static void
+end_lost(StreamObject *self)
+{
+    PyObject *protocol;
+    PyObject *context;
+    PyObject *loop;
+    KEV_GUARD(self->monitor);
+    protocol = self->protocol;
+    context = self->context;
+    loop = (PyObject *)self->loop;
+    self->protocol = NULL;
+    self->context = NULL;
+    self->loop = NULL;
+    KevWbuf_Clear(&self->wbuf);
+    KEV_UNGUARD();
+    Py_XDECREF(protocol);
+    Py_XDECREF(context);
+    Py_XDECREF(loop);
+}
+
+int
+KevStream_ConnectionLost(StreamObject *self, PyObject *exc)
+{
+    PyObject *protocol = NULL;
+    PyObject *raised = NULL;
+    LoopObject *loop;
+    Py_INCREF(self);
+    KEV_GUARD(self->monitor);
+    loop = begin_lost(self, &protocol);
+    KEV_UNGUARD();
+    if (loop == NULL) {
+        Py_DECREF(self);
+        return 0;
+    }
+    if (protocol != NULL) {
         PyObject *res = PyObject_CallMethodOneArg(
-            protocol, state->str_connection_lost, exc);
+            protocol, loop->state->str_connection_lost, exc);
         Py_DECREF(protocol);
         first_error(&raised, res == NULL ? -1 : 0);
         Py_XDECREF(res);
     }
+    KEV_GUARD(self->monitor);
     save_names(self);
+    KEV_UNGUARD();
     first_error(&raised, KevStream_CloseSocket(self));
     first_error(&raised, KevStream_DetachServer(self));
     if (self->empty_waiter != NULL) {
@@ -247,10 +325,8 @@ KevStream_ConnectionLost(StreamObject *self, PyObject *exc)
         first_error(&raised, res == NULL ? -1 : 0);
         Py_XDECREF(res);
     }
-    Py_CLEAR(self->protocol);
-    KevWbuf_Clear(&self->wbuf);
-    Py_CLEAR(self->context);
-    Py_CLEAR(self->loop);
+    end_lost(self);
+    Py_DECREF((PyObject *)loop);
     Py_DECREF(self);
     if (raised == NULL) {
         return 0;
@@ -285,6 +361,7 @@ static void
 keep_event(StreamObject *self)
 {
     PyObject *exc = KevErr_GetRaised();
+    KEV_GUARD(self->monitor);
     if (self->loop != NULL && self->readable
         && KevStream_ResumeReading(self) < 0) {
         PyErr_Clear();
@@ -293,17 +370,22 @@ keep_event(StreamObject *self)
         && KevLoop_StreamWantWrite(self->loop, self->fd, 1) < 0) {
         PyErr_Clear();
     }
+    KEV_UNGUARD();
     KevErr_SetRaised(exc);
 }
 
+/* Loop and context are strong references that this takes over; either may be
+   NULL, then there is nothing to do any more.  The caller holds self. */
 static int
-in_context(StreamObject *self, int (*work)(StreamObject *, uint32_t),
-           uint32_t events)
+in_context(StreamObject *self, LoopObject *loop, PyObject *context,
+           int (*work)(StreamObject *, uint32_t), uint32_t events)
 {
-    PyObject *context = Py_NewRef(self->context);
-    LoopObject *loop = (LoopObject *)Py_NewRef((PyObject *)self->loop);
     double started = 0;
-    Py_INCREF(self);
+    if (loop == NULL || context == NULL) {
+        Py_XDECREF((PyObject *)loop);
+        Py_XDECREF(context);
+        return 0;
+    }
     if (loop->debug) {
         started = (double)KevLoop_Now() / 1e9;
     }
@@ -329,7 +411,6 @@ in_context(StreamObject *self, int (*work)(StreamObject *, uint32_t),
         Py_XDECREF(res);
         r = res == NULL ? -1 : 0;
     }
-    Py_DECREF(self);
     Py_DECREF(loop);
     Py_DECREF(context);
     return r;
@@ -352,16 +433,19 @@ handle_events(StreamObject *self, uint32_t events)
 int
 KevStream_OnEvents(StreamObject *self, uint32_t events)
 {
+    LoopObject *loop;
+    PyObject *context;
+    KEV_GUARD(self->monitor);
     if ((events & ~KEVENT_POLL_POLLOUT) != 0) {
         self->readable = 1;
         if ((events & ~(KEVENT_POLL_POLLOUT | KEVENT_POLL_POLLIN)) != 0) {
             self->drain = 1;
         }
     }
-    if (self->loop == NULL || self->context == NULL) {
-        return 0;
-    }
-    return in_context(self, handle_events, events);
+    loop = (LoopObject *)Py_XNewRef((PyObject *)self->loop);
+    context = Py_XNewRef(self->context);
+    KEV_UNGUARD();
+    return in_context(self, loop, context, handle_events, events);
 }
 
 static int
@@ -373,10 +457,15 @@ handle_again(StreamObject *self, uint32_t Py_UNUSED(events))
 int
 KevStream_Again(StreamObject *self)
 {
-    if (self->loop == NULL || !self->readable || self->context == NULL) {
-        return 0;
+    LoopObject *loop = NULL;
+    PyObject *context = NULL;
+    KEV_GUARD(self->monitor);
+    if (self->readable) {
+        loop = (LoopObject *)Py_XNewRef((PyObject *)self->loop);
+        context = Py_XNewRef(self->context);
     }
-    return in_context(self, handle_again, 0);
+    KEV_UNGUARD();
+    return in_context(self, loop, context, handle_again, 0);
 }
 
 int
@@ -392,16 +481,27 @@ KevStream_Polling(const StreamObject *self)
 int
 KevStream_SetProtocol(StreamObject *self, PyObject *protocol)
 {
-    int buffered = PyObject_IsInstance(protocol,
-                                       self->loop->state->buffered_protocol);
-    if (buffered < 0) {
-        return -1;
+    LoopObject *loop;
+    KEV_GUARD(self->monitor);
+    loop = (LoopObject *)Py_XNewRef((PyObject *)self->loop);
+    KEV_UNGUARD();
+    int buffered = loop == NULL ? 0 : PyObject_IsInstance(
+        protocol, loop->state->buffered_protocol);
+    enum feed_way feed = loop == NULL
+        ? FEED_CALL : KevFeed_Way(loop->state, protocol);
+    PyObject *before = NULL;
+    KEV_GUARD(self->monitor);
+    if (buffered >= 0) {
+        before = self->protocol;
+        self->protocol = Py_NewRef(protocol);
+        self->buffered = (char)buffered;
+        self->feed = (char)feed;
+        self->protocol_connected = loop != NULL;
     }
-    self->buffered = (char)buffered;
-    self->feed = (char)KevFeed_Way(self->loop->state, protocol);
-    Py_XSETREF(self->protocol, Py_NewRef(protocol));
-    self->protocol_connected = 1;
-    return 0;
+    KEV_UNGUARD();
+    Py_XDECREF(before);
+    Py_XDECREF((PyObject *)loop);
+    return buffered < 0 ? -1 : 0;
 }
 
 static int
@@ -425,23 +525,26 @@ attach_server(StreamObject *self, PyObject *server)
 
 /* connection_made() first, then whoever waits for the connection. */
 static int
-queue_birth(StreamObject *self, PyObject *waiter)
+queue_birth(StreamObject *self, LoopObject *loop, PyObject *context,
+            PyObject *waiter)
 {
-    LoopObject *loop = self->loop;
-    if (loop == NULL || self->protocol == NULL) {
+    ModState *state = self->state;
+    PyObject *protocol;
+    KEV_GUARD(self->monitor);
+    protocol = self->loop == NULL ? NULL : Py_XNewRef(self->protocol);
+    KEV_UNGUARD();
+    if (protocol == NULL) {
         PyErr_SetString(PyExc_RuntimeError,
                         "the server closed the transport as it was made");
         return -1;
     }
-    ModState *state = loop->state;
-    PyObject *protocol = Py_NewRef(self->protocol);
     PyObject *made = PyObject_GetAttr(protocol, state->str_connection_made);
     Py_DECREF(protocol);
     if (made == NULL) {
         return -1;
     }
     PyObject *arg = (PyObject *)self;
-    PyObject *handle = KevLoop_CallSoon(loop, made, &arg, 1, self->context);
+    PyObject *handle = KevLoop_CallSoon(loop, made, &arg, 1, context);
     Py_DECREF(made);
     if (handle == NULL) {
         return -1;
@@ -449,8 +552,7 @@ queue_birth(StreamObject *self, PyObject *waiter)
     if (waiter != NULL && waiter != Py_None) {
         PyObject *args[2] = {waiter, Py_None};
         PyObject *told = KevLoop_CallSoon(
-            loop, state->set_result_unless_cancelled, args, 2,
-            self->context);
+            loop, state->set_result_unless_cancelled, args, 2, context);
         if (told == NULL) {
             /* Then nobody hears of it at all. */
             PyObject *exc = KevErr_GetRaised();
@@ -467,6 +569,18 @@ queue_birth(StreamObject *self, PyObject *waiter)
     return 0;
 }
 
+/* The loop reports events from now on. */
+static int
+attach_fd(StreamObject *self, LoopObject *loop, int fd)
+{
+    int r;
+    KEV_GUARD(self->monitor);
+    r = KevLoop_StreamAttach(loop, fd, self);
+    self->attached = r == 0;
+    KEV_UNGUARD();
+    return r;
+}
+
 PyObject *
 KevStream_New(PyTypeObject *type, LoopObject *loop, int fd, int family,
               PyObject *sock, PyObject *protocol, PyObject *waiter,
@@ -479,15 +593,16 @@ KevStream_New(PyTypeObject *type, LoopObject *loop, int fd, int family,
         }
         return NULL;
     }
+    KevTransport_SetLoop((TransportObject *)self, loop);
     self->fd = fd;
     self->fd_number = fd;
     self->family = (short)family;
     self->sock = Py_XNewRef(sock);
     self->high_water = STREAM_HIGH_WATER;
     self->low_water = STREAM_HIGH_WATER / 4;
-    self->loop = (LoopObject *)Py_NewRef((PyObject *)loop);
-    self->context = context != NULL && context != Py_None
+    context = context != NULL && context != Py_None
         ? Py_NewRef(context) : PyContext_CopyCurrent();
+    self->context = Py_XNewRef(context);
     if (self->context == NULL || KevLoop_CheckOpen(loop) < 0
         || KevStream_SetProtocol(self, protocol) < 0) {
         goto error;
@@ -498,28 +613,33 @@ KevStream_New(PyTypeObject *type, LoopObject *loop, int fd, int family,
             goto error;
         }
     }
-    if (attach_server(self, server) < 0
-        || KevLoop_StreamAttach(loop, fd, self) < 0) {
+    if (attach_server(self, server) < 0 || attach_fd(self, loop, fd) < 0
+        || queue_birth(self, loop, context, waiter) < 0) {
         goto error;
     }
-    self->attached = 1;
-    if (queue_birth(self, waiter) < 0) {
-        goto error;
-    }
+    Py_DECREF(context);
     return (PyObject *)self;
 
 error:
     {
         /* It never came to be: nobody is told, and the socket goes. */
         PyObject *exc = KevErr_GetRaised();
+        Py_XDECREF(context);
+        KEV_GUARD(self->monitor);
         KevStream_Detach(self);
+        KEV_UNGUARD();
         if (KevStream_DetachServer(self) < 0) {
             PyErr_Clear();
         }
         if (KevStream_CloseSocket(self) < 0) {
             PyErr_Clear();
         }
-        Py_CLEAR(self->loop);
+        LoopObject *mine;
+        KEV_GUARD(self->monitor);
+        mine = self->loop;
+        self->loop = NULL;
+        KEV_UNGUARD();
+        Py_XDECREF((PyObject *)mine);
         Py_DECREF(self);
         KevErr_SetRaised(exc);
     }

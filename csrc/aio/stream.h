@@ -10,6 +10,7 @@
 #ifndef KEV_AIO_STREAM_H
 #define KEV_AIO_STREAM_H
 
+#include "aio/guard.h"
 #include "aio/transport.h"
 #include "aio/wbuf.h"
 
@@ -101,12 +102,13 @@ int KevStream_ForceClose(StreamObject *self, PyObject *exc);
 /* The end: protocol.connection_lost(exc), then everything is let go. */
 int KevStream_ConnectionLost(StreamObject *self, PyObject *exc);
 
-/* Steps of birth and death: the loop's reports end; the socket is closed (by
-   its object if there is one); the server forgets it; the protocol is set.
-   0 or -1 with an exception. */
+/* Steps of birth and death: the loop's reports end (guard held); the socket
+   is closed (by its object if there is one); the server forgets it; the
+   protocol is set.  0 or -1 with an exception. */
 void KevStream_Detach(StreamObject *self);
 
-/* Reading or writing has begun or ended: does the loop keep it alive? */
+/* Reading or writing has begun or ended: does the loop keep it alive?  Guard
+   held. */
 void KevStream_Anchor(StreamObject *self);
 int KevStream_CloseSocket(StreamObject *self);
 int KevStream_DetachServer(StreamObject *self);
@@ -120,7 +122,8 @@ int KevStream_ResumeReading(StreamObject *self);
 int KevStream_WriteReady(StreamObject *self);
 int KevStream_MaybePauseProtocol(StreamObject *self);
 
-/* Send what was held back for the end of the callback.  0 or -1. */
+/* Send what was held back for the end of the callback.  0 or -1.  Guard
+   held. */
 int KevStream_SendHeld(StreamObject *self);
 PyObject *KevStream_Write(PyObject *self, PyObject *data);
 PyObject *KevStream_Writelines(PyObject *self, PyObject *list);

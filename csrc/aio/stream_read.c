@@ -14,6 +14,7 @@
  */
 #include "aio/stream.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "aio/compat.h"
@@ -69,26 +70,23 @@ receive(StreamObject *self, struct iovec *iov, size_t count, int *ret_more)
     return n;
 }
 
-/* Letting go of the protocol's buffer may run Python. */
 static int
-was_lost(const StreamObject *self)
-{
-    return self->loop == NULL || self->protocol == NULL;
-}
-
-static int
-on_eof(StreamObject *self)
+on_eof(StreamObject *self, PyObject *protocol)
 {
     PyObject *res = PyObject_CallMethodNoArgs(
-        self->protocol, self->loop->state->str_eof_received);
+        protocol, self->state->str_eof_received);
     int keep_open = res == NULL ? -1 : PyObject_IsTrue(res);
     Py_XDECREF(res);
     if (keep_open < 0) {
         return KevStream_Fatal(self, EOF_RECEIVED_FAILED);
     }
+    KEV_GUARD(self->monitor);
     self->read_eof = 1;
     if (keep_open) {
         KevStream_Anchor(self);
+    }
+    KEV_UNGUARD();
+    if (keep_open) {
         return 0;
     }
     return KevStream_Close(self);
@@ -134,6 +132,7 @@ joined(LoopObject *loop, PyObject *direct, Py_ssize_t room, Py_ssize_t n,
 /*
  * What data_received() is to be called with: a new reference and its room.
  * NULL if there is nothing (*ret_n <= 0 says why), or with an exception.
+ * Guard held.
  *
  * Large messages are received where the program will read them: a stream that
  * had one is expected to have another of its size.
@@ -143,6 +142,10 @@ receive_bytes(StreamObject *self, ssize_t *ret_n, int *ret_more,
               Py_ssize_t *ret_room)
 {
     LoopObject *loop = self->loop;
+    if (loop == NULL || self->fd < 0) {
+        *ret_n = -EAGAIN;
+        return NULL;
+    }
     struct iovec iov[2];
     size_t count = 0;
     Py_ssize_t room = 0;
@@ -173,7 +176,7 @@ receive_bytes(StreamObject *self, ssize_t *ret_n, int *ret_more,
 
 /* What came instead of data. */
 static int
-read_nothing(StreamObject *self, ssize_t n)
+read_nothing(StreamObject *self, PyObject *protocol, ssize_t n)
 {
     if (n == -EAGAIN || n == -EWOULDBLOCK) {
         return 0;
@@ -181,53 +184,74 @@ read_nothing(StreamObject *self, ssize_t n)
     if (n < 0) {
         return KevStream_FatalErrno(self, (int)-n, READ_FAILED);
     }
-    return on_eof(self);
+    return on_eof(self, protocol);
 }
 
-/* Into a reader of ours: what it waits for straight into its place. */
-static int
-read_to_reader(StreamObject *self, ReaderObject *reader)
+/* The first part: how many bytes came (or -errno), and how many of them are in
+   the reader already.  Both guards held. */
+static ssize_t
+receive_to_reader(StreamObject *self, LoopObject *loop, ReaderObject *reader,
+                  Py_ssize_t *ret_in_place, int *ret_more)
 {
-    char *buffer = self->loop->receive_buffer;
     struct iovec iov[2];
     size_t count = 0;
     Py_ssize_t room = 0;
+    if (self->fd < 0) {
+        return -EAGAIN;
+    }
     char *place = KevReader_Reserve(reader, &room);
     if (place != NULL) {
         iov[count].iov_base = place;
         iov[count++].iov_len = (size_t)room;
     }
-    iov[count].iov_base = buffer;
+    iov[count].iov_base = loop->receive_buffer;
     iov[count++].iov_len = LOOP_RECEIVE_SIZE;
-    int more;
-    ssize_t n = receive(self, iov, count, &more);
-    Py_ssize_t in_place = n <= 0 ? 0 : n < room ? n : room;
+    ssize_t n = receive(self, iov, count, ret_more);
+    *ret_in_place = n <= 0 ? 0 : n < room ? n : room;
     if (place != NULL) {
-        KevReader_Commit(reader, in_place);
+        KevReader_Commit(reader, *ret_in_place);
     }
+    return n;
+}
+
+/* Into a reader of ours: what it waits for straight into its place. */
+static int
+read_to_reader(StreamObject *self, LoopObject *loop, PyObject *protocol,
+               ReaderObject *reader)
+{
+    int more = 0;
+    Py_ssize_t in_place = 0;
+    ssize_t n;
+    KEV_GUARD2(reader, self->monitor);
+    n = receive_to_reader(self, loop, reader, &in_place, &more);
+    KEV_UNGUARD2();
     if (n <= 0) {
-        return read_nothing(self, n);
+        return read_nothing(self, protocol, n);
     }
-    return KevReader_FeedBytes(reader, buffer, n - in_place) < 0
+    /* The loop's buffer is only used in a pass, and this is one. */
+    return KevReader_FeedBytes(reader, loop->receive_buffer, n - in_place) < 0
         ? KevStream_Fatal(self, DATA_RECEIVED_FAILED) : more;
 }
 
 /* Into a reader of asyncio's; as read_plain(). */
 static int
-read_to_standard(StreamObject *self)
+read_to_standard(StreamObject *self, LoopObject *loop, PyObject *protocol)
 {
-    char *buffer = self->loop->receive_buffer;
+    char *buffer = loop->receive_buffer;
     struct iovec iov = {.iov_base = buffer, .iov_len = LOOP_RECEIVE_SIZE};
-    int more;
-    ssize_t n = receive(self, &iov, 1, &more);
+    int more = 0;
+    ssize_t n;
+    KEV_GUARD(self->monitor);
+    n = self->fd < 0 ? -EAGAIN : receive(self, &iov, 1, &more);
+    KEV_UNGUARD();
     if (n <= 0) {
-        return read_nothing(self, n);
+        return read_nothing(self, protocol, n);
     }
-    int r = KevFeed_Standard(self->loop->state, self->protocol, buffer, n);
+    int r = KevFeed_Standard(loop->state, protocol, buffer, n);
     if (r == 0) {
         PyObject *data = PyBytes_FromStringAndSize(buffer, n);
         PyObject *res = data == NULL ? NULL : PyObject_CallMethodOneArg(
-            self->protocol, self->loop->state->str_data_received, data);
+            protocol, loop->state->str_data_received, data);
         Py_XDECREF(data);
         Py_XDECREF(res);
         r = res == NULL ? -1 : 1;
@@ -253,37 +277,40 @@ make_buffer(LoopObject *loop)
     return 0;
 }
 
-/* 1: something was received and more may follow; 0: that was all; -1. */
+/* 1: something was received and more may follow; 0: that was all; -1.  The
+   caller holds loop and protocol. */
 static int
-read_plain(StreamObject *self)
+read_plain(StreamObject *self, LoopObject *loop, PyObject *protocol)
 {
-    LoopObject *loop = self->loop;
     if (make_buffer(loop) < 0) {
         return KevStream_Fatal(self, READ_FAILED);
     }
     if (self->feed == FEED_OURS) {
-        ReaderObject *reader = KevFeed_Reader(loop->state, self->protocol);
+        ReaderObject *reader = KevFeed_Reader(loop->state, protocol);
         if (reader != NULL) {
-            int r = read_to_reader(self, reader);
+            int r = read_to_reader(self, loop, protocol, reader);
             Py_DECREF(reader);
             return r;
         }
     }
     if (self->feed == FEED_STANDARD) {
-        return read_to_standard(self);
+        return read_to_standard(self, loop, protocol);
     }
     int more = 0;
     ssize_t n = 1;
     Py_ssize_t room = 0;
-    PyObject *data = receive_bytes(self, &n, &more, &room);
+    PyObject *data;
+    KEV_GUARD(self->monitor);
+    data = receive_bytes(self, &n, &more, &room);
+    KEV_UNGUARD();
     if (n <= 0) {
-        return read_nothing(self, n);
+        return read_nothing(self, protocol, n);
     }
     if (data == NULL) {
         return KevStream_Fatal(self, READ_FAILED);
     }
     PyObject *res = PyObject_CallMethodOneArg(
-        self->protocol, loop->state->str_data_received, data);
+        protocol, loop->state->str_data_received, data);
     if (room > 0) {
         KevSpare_Return(&loop->spares, data, room);
     }
@@ -299,15 +326,14 @@ read_plain(StreamObject *self)
 
 /* The protocol's buffer: 0 with *ret_view to release, or -1. */
 static int
-get_buffer(StreamObject *self, Py_buffer *ret_view)
+get_buffer(StreamObject *self, PyObject *protocol, Py_buffer *ret_view)
 {
-    ModState *state = self->loop->state;
     PyObject *hint = PyLong_FromLong(-1);
     if (hint == NULL) {
         return -1;
     }
     PyObject *buffer = PyObject_CallMethodOneArg(
-        self->protocol, state->str_get_buffer, hint);
+        protocol, self->state->str_get_buffer, hint);
     Py_DECREF(hint);
     if (buffer == NULL) {
         return -1;
@@ -323,64 +349,117 @@ get_buffer(StreamObject *self, Py_buffer *ret_view)
     return r;
 }
 
-static int
-read_buffered(StreamObject *self)
+/* Receives to the protocol's buffer, which it may have closed us to give. */
+static ssize_t
+receive_view(StreamObject *self, const Py_buffer *view, int *ret_more)
 {
-    ModState *state = self->loop->state;
-    Py_buffer view;
-    if (get_buffer(self, &view) < 0) {
-        return KevStream_Fatal(self, GET_BUFFER_FAILED);
+    ssize_t n = -EAGAIN;
+    struct iovec iov = {.iov_base = view->buf, .iov_len = (size_t)view->len};
+    KEV_GUARD(self->monitor);
+    if (self->fd >= 0 && is_reading(self)) {
+        n = receive(self, &iov, 1, ret_more);
     }
-    if (self->fd < 0 || !is_reading(self)) {
-        PyBuffer_Release(&view);  /* get_buffer() closed us */
-        return 0;
-    }
-    int more;
-    struct iovec iov = {.iov_base = view.buf, .iov_len = (size_t)view.len};
-    ssize_t n = receive(self, &iov, 1, &more);
-    PyBuffer_Release(&view);
-    if (n == -EAGAIN || n == -EWOULDBLOCK || was_lost(self)) {
-        return 0;
-    }
-    if (n < 0) {
-        return KevStream_FatalErrno(self, (int)-n, READ_FAILED);
-    }
-    if (n == 0) {
-        return on_eof(self);
-    }
+    KEV_UNGUARD();
+    return n;
+}
+
+/* Who is to be told now, a new reference; NULL: the connection is lost. */
+static PyObject *
+protocol_now(StreamObject *self)
+{
+    PyObject *protocol;
+    KEV_GUARD(self->monitor);
+    protocol = self->loop == NULL ? NULL : Py_XNewRef(self->protocol);
+    KEV_UNGUARD();
+    return protocol;
+}
+
+static int
+tell_updated(StreamObject *self, PyObject *protocol, ssize_t n)
+{
     PyObject *count = PyLong_FromSsize_t(n);
     PyObject *res = count == NULL ? NULL : PyObject_CallMethodOneArg(
-        self->protocol, state->str_buffer_updated, count);
+        protocol, self->state->str_buffer_updated, count);
     Py_XDECREF(count);
     if (res == NULL) {
         return KevStream_Fatal(self, BUFFER_UPDATED_FAILED);
     }
     Py_DECREF(res);
-    return more;
+    return 0;
+}
+
+static int
+read_buffered(StreamObject *self, PyObject *given)
+{
+    Py_buffer view;
+    if (get_buffer(self, given, &view) < 0) {
+        return KevStream_Fatal(self, GET_BUFFER_FAILED);
+    }
+    int more = 0;
+    ssize_t n = receive_view(self, &view, &more);
+    PyBuffer_Release(&view);
+    /* Letting go of the buffer may run Python, too. */
+    PyObject *protocol = protocol_now(self);
+    if (n == -EAGAIN || n == -EWOULDBLOCK || protocol == NULL) {
+        Py_XDECREF(protocol);
+        return 0;
+    }
+    int r;
+    if (n < 0) {
+        r = KevStream_FatalErrno(self, (int)-n, READ_FAILED);
+    }
+    else if (n == 0) {
+        r = on_eof(self, protocol);
+    }
+    else {
+        r = tell_updated(self, protocol, n) < 0 ? -1 : more;
+    }
+    Py_DECREF(protocol);
+    return r;
+}
+
+/* The loop and the protocol, new references, if it is to read now.  1 or 0. */
+static int
+may_read(StreamObject *self, LoopObject **ret_loop, PyObject **ret_protocol)
+{
+    int may;
+    KEV_GUARD(self->monitor);
+    may = is_reading(self) && self->fd >= 0 && self->loop != NULL
+        && self->protocol != NULL;
+    if (may) {
+        *ret_loop = (LoopObject *)Py_NewRef((PyObject *)self->loop);
+        *ret_protocol = Py_NewRef(self->protocol);
+    }
+    KEV_UNGUARD();
+    return may;
 }
 
 int
 KevStream_ReadReady(StreamObject *self)
 {
-    if (!is_reading(self) || self->fd < 0 || self->protocol == NULL) {
+    /* Held: the callback may let go of them under itself. */
+    LoopObject *loop;
+    PyObject *protocol;
+    if (!may_read(self, &loop, &protocol)) {
         return 0;
     }
-    /* The callback may let go of the protocol under itself. */
-    LoopObject *loop = self->loop;
-    PyObject *protocol = Py_NewRef(self->protocol);
     uint32_t queued = KevReady_Len(loop->ready);
     int r;
     int reads = 0;
     do {
         loop->turn++;
-        r = self->buffered ? read_buffered(self) : read_plain(self);
+        r = self->buffered ? read_buffered(self, protocol)
+                           : read_plain(self, loop, protocol);
     } while (r > 0 && ++reads < READS_IN_A_ROW && is_reading(self)
              && self->fd >= 0 && self->protocol == protocol
              && KevReady_Len(loop->ready) == queued
              && KevReady_Len(loop->held) == 0);
     Py_DECREF(protocol);
+    Py_DECREF((PyObject *)loop);
     if (r > 0) {
+        KEV_GUARD(self->monitor);
         r = KevTransport_QueueAgain((TransportObject *)self);
+        KEV_UNGUARD();
     }
     return r;
 }

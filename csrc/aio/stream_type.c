@@ -92,7 +92,11 @@ stream_close(PyObject *self, PyObject *Py_UNUSED(ignored))
 static PyObject *
 stream_abort(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    if (KevStream_SendHeld((StreamObject *)self) < 0) {
+    int r;
+    KEV_GUARD(((StreamObject *)self)->monitor);
+    r = KevStream_SendHeld((StreamObject *)self);
+    KEV_UNGUARD();
+    if (r < 0) {
         return NULL;
     }
     return none_or_null(KevStream_ForceClose((StreamObject *)self, Py_None));
@@ -124,7 +128,7 @@ stream_is_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-stream_pause_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
+stream_pause_reading(PyObject *op, PyObject *arg)
 {
     StreamObject *self = (StreamObject *)op;
     if (self->closing || self->paused) {
@@ -139,7 +143,7 @@ stream_pause_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-stream_resume_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
+stream_resume_reading(PyObject *op, PyObject *arg)
 {
     StreamObject *self = (StreamObject *)op;
     if (self->closing || !self->paused) {
@@ -159,16 +163,11 @@ stream_resume_reading(PyObject *op, PyObject *Py_UNUSED(ignored))
 static PyObject *
 stream_set_protocol(PyObject *op, PyObject *protocol)
 {
-    StreamObject *self = (StreamObject *)op;
-    if (self->loop == NULL) {
-        Py_XSETREF(self->protocol, Py_NewRef(protocol));
-        Py_RETURN_NONE;
-    }
-    return none_or_null(KevStream_SetProtocol(self, protocol));
+    return none_or_null(KevStream_SetProtocol((StreamObject *)op, protocol));
 }
 
 static PyObject *
-stream_get_protocol(PyObject *op, PyObject *Py_UNUSED(ignored))
+stream_get_protocol(PyObject *op, PyObject *arg)
 {
     PyObject *protocol = ((StreamObject *)op)->protocol;
     return Py_NewRef(protocol != NULL ? protocol : Py_None);
@@ -209,14 +208,17 @@ stream_get_extra_info(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     }
     /* Held: comparing the name may run Python.  asyncio's descriptor can put
        there what is no dict. */
-    PyObject *extra = Py_XNewRef(self->extra);
+    PyObject *extra;
+    KEV_GUARD(op);  /* as that descriptor does */
+    extra = Py_XNewRef(self->extra);
+    KEV_UNGUARD();
     PyObject *value = NULL;
     if (extra != NULL && !PyDict_Check(extra)) {
         PyErr_Format(PyExc_TypeError, "_extra is %s, not a dict",
                      Py_TYPE(extra)->tp_name);
     }
     else if (extra != NULL) {
-        value = Py_XNewRef(PyDict_GetItemWithError(extra, given[0]));
+        (void)KevDict_Get(extra, given[0], &value);
     }
     Py_XDECREF(extra);
     if (value == NULL && !PyErr_Occurred()) {
@@ -226,7 +228,7 @@ stream_get_extra_info(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 }
 
 static PyObject *
-stream_get_write_buffer_size(PyObject *op, PyObject *Py_UNUSED(ignored))
+stream_get_write_buffer_size(PyObject *op, PyObject *arg)
 {
     if (KevStream_SendHeld((StreamObject *)op) < 0) {
         return NULL;
@@ -235,7 +237,7 @@ stream_get_write_buffer_size(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-stream_get_write_buffer_limits(PyObject *op, PyObject *Py_UNUSED(ignored))
+stream_get_write_buffer_limits(PyObject *op, PyObject *arg)
 {
     StreamObject *self = (StreamObject *)op;
     return Py_BuildValue("nn", (Py_ssize_t)self->low_water,
@@ -268,7 +270,7 @@ stream_can_write_eof(PyObject *Py_UNUSED(op), PyObject *Py_UNUSED(ignored))
 
 /* The loop lets go of the socket while somebody else works on it. */
 static PyObject *
-stream_release_fd(PyObject *op, PyObject *Py_UNUSED(ignored))
+stream_release_fd(PyObject *op, PyObject *arg)
 {
     StreamObject *self = (StreamObject *)op;
     if (KevStream_SendHeld(self) < 0) {
@@ -282,7 +284,7 @@ stream_release_fd(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-stream_reclaim_fd(PyObject *op, PyObject *Py_UNUSED(ignored))
+stream_reclaim_fd(PyObject *op, PyObject *arg)
 {
     StreamObject *self = (StreamObject *)op;
     if (self->loop == NULL || self->attached || self->conn_lost > 0
@@ -327,25 +329,39 @@ name_of(StreamObject *self, int peer)
 }
 
 static PyObject *
-stream_sockname(PyObject *self, PyObject *Py_UNUSED(ignored))
+stream_sockname(PyObject *self, PyObject *arg)
 {
     return name_of((StreamObject *)self, 0);
 }
 
 static PyObject *
-stream_peername(PyObject *self, PyObject *Py_UNUSED(ignored))
+stream_peername(PyObject *self, PyObject *arg)
 {
     return name_of((StreamObject *)self, 1);
 }
 
+KEV_GUARD_METHOD(stream_pause_reading, KevTransport_Monitor)
+KEV_GUARD_METHOD(stream_resume_reading, KevTransport_Monitor)
+KEV_GUARD_METHOD(stream_get_protocol, KevTransport_Monitor)
+KEV_GUARD_METHOD(stream_get_write_buffer_size, KevTransport_Monitor)
+KEV_GUARD_METHOD(stream_get_write_buffer_limits, KevTransport_Monitor)
+KEV_GUARD_METHOD(stream_set_limits, KevTransport_Monitor)
+KEV_GUARD_METHOD(stream_release_fd, KevTransport_Monitor)
+KEV_GUARD_METHOD(stream_reclaim_fd, KevTransport_Monitor)
+KEV_GUARD_METHOD(stream_sockname, KevTransport_Monitor)
+KEV_GUARD_METHOD(stream_peername, KevTransport_Monitor)
+KEV_GUARD_METHOD(KevStream_Write, KevTransport_Monitor)
+KEV_GUARD_METHOD(KevStream_Writelines, KevTransport_Monitor)
+KEV_GUARD_METHOD(KevStream_WriteEof, KevTransport_Monitor)
+
 static PyMethodDef stream_methods[] = {
-    {"write", KevStream_Write, METH_O,
+    {"write", KEV_GUARDED(KevStream_Write), METH_O,
      "write($self, data, /)\n--\n\n"
      "Send bytes: at once what the socket takes, the rest when it can."},
-    {"writelines", KevStream_Writelines, METH_O,
+    {"writelines", KEV_GUARDED(KevStream_Writelines), METH_O,
      "writelines($self, list_of_data, /)\n--\n\n"
      "Send several bytes objects with one system call."},
-    {"write_eof", KevStream_WriteEof, METH_NOARGS,
+    {"write_eof", KEV_GUARDED(KevStream_WriteEof), METH_NOARGS,
      "write_eof($self)\n--\n\nEnd sending, after what is buffered."},
     {"can_write_eof", stream_can_write_eof, METH_NOARGS, NULL},
     {"close", stream_close, METH_NOARGS,
@@ -354,27 +370,29 @@ static PyMethodDef stream_methods[] = {
      "abort($self)\n--\n\nClose at once; what is buffered is lost."},
     {"is_closing", stream_is_closing, METH_NOARGS, NULL},
     {"is_reading", stream_is_reading, METH_NOARGS, NULL},
-    {"pause_reading", stream_pause_reading, METH_NOARGS,
+    {"pause_reading", KEV_GUARDED(stream_pause_reading), METH_NOARGS,
      "pause_reading($self)\n--\n\nNo data_received() until resumed."},
-    {"resume_reading", stream_resume_reading, METH_NOARGS,
+    {"resume_reading", KEV_GUARDED(stream_resume_reading), METH_NOARGS,
      "resume_reading($self)\n--\n\nUndo pause_reading()."},
     {"set_protocol", stream_set_protocol, METH_O, NULL},
-    {"get_protocol", stream_get_protocol, METH_NOARGS, NULL},
+    {"get_protocol", KEV_GUARDED(stream_get_protocol), METH_NOARGS, NULL},
     {"get_extra_info", (PyCFunction)(void (*)(void))stream_get_extra_info,
      METH_FASTCALL | METH_KEYWORDS,
      "get_extra_info($self, name, default=None)\n--\n\n"
      "What is known of the connection: 'socket', 'sockname', 'peername'..."},
-    {"get_write_buffer_size", stream_get_write_buffer_size, METH_NOARGS,
+    {"get_write_buffer_size", KEV_GUARDED(stream_get_write_buffer_size),
+     METH_NOARGS,
      "get_write_buffer_size($self)\n--\n\nBytes not sent yet."},
-    {"get_write_buffer_limits", stream_get_write_buffer_limits, METH_NOARGS,
+    {"get_write_buffer_limits", KEV_GUARDED(stream_get_write_buffer_limits),
+     METH_NOARGS,
      "get_write_buffer_limits($self)\n--\n\n(low, high) in bytes."},
-    {"_set_limits", stream_set_limits, METH_VARARGS, NULL},
+    {"_set_limits", KEV_GUARDED(stream_set_limits), METH_VARARGS, NULL},
     {"_force_close", stream_force_close, METH_O, NULL},
     {"_call_connection_lost", stream_connection_lost, METH_O, NULL},
-    {"_release_fd", stream_release_fd, METH_NOARGS, NULL},
-    {"_reclaim_fd", stream_reclaim_fd, METH_NOARGS, NULL},
-    {"_sockname", stream_sockname, METH_NOARGS, NULL},
-    {"_peername", stream_peername, METH_NOARGS, NULL},
+    {"_release_fd", KEV_GUARDED(stream_release_fd), METH_NOARGS, NULL},
+    {"_reclaim_fd", KEV_GUARDED(stream_reclaim_fd), METH_NOARGS, NULL},
+    {"_sockname", KEV_GUARDED(stream_sockname), METH_NOARGS, NULL},
+    {"_peername", KEV_GUARDED(stream_peername), METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -412,7 +430,7 @@ make_socket(StreamObject *self)
 }
 
 static PyObject *
-get_sock(PyObject *op, void *Py_UNUSED(closure))
+get_sock(PyObject *op, void *closure)
 {
     StreamObject *self = (StreamObject *)op;
     if (KevStream_SendHeld(self) < 0) {
@@ -461,6 +479,17 @@ set_object(PyObject *op, PyObject *value, void *offset)
     return 0;
 }
 
+/* It has the guard of asyncio's descriptor of the same slot. */
+static PyObject *
+get_extra(PyObject *op, void *offset)
+{
+    PyObject *extra;
+    KEV_GUARD(op);
+    extra = get_object(op, offset);
+    KEV_UNGUARD();
+    return extra;
+}
+
 static int
 set_extra(PyObject *op, PyObject *value, void *offset)
 {
@@ -469,7 +498,11 @@ set_extra(PyObject *op, PyObject *value, void *offset)
         return -1;
     }
     ((StreamObject *)op)->extra_filled = 1;
-    return set_object(op, value, offset);
+    int r;
+    KEV_GUARD(op);
+    r = set_object(op, value, offset);
+    KEV_UNGUARD();
+    return r;
 }
 
 static PyObject *
@@ -497,23 +530,29 @@ get_family(PyObject *op, void *Py_UNUSED(closure))
 }
 
 #define OBJECT(name, field, setter)                                       \
-    {name, get_object, setter, NULL, (void *)offsetof(StreamObject, field)}
+    {name, KEV_GUARDED(get_object), setter, NULL,                         \
+     (void *)offsetof(StreamObject, field)}
 #define FLAG(name, field)                                                 \
     {name, get_char, NULL, NULL, (void *)offsetof(StreamObject, field)}
+
+KEV_GUARD_GET(get_object, KevTransport_Monitor)
+KEV_GUARD_SET(set_object, KevTransport_Monitor)
+KEV_GUARD_GET(get_sock, KevTransport_Monitor)
 
 static PyGetSetDef stream_getset[] = {
     OBJECT("_loop", loop, NULL),
     OBJECT("_protocol", protocol, NULL),
     OBJECT("_server", server, NULL),
     OBJECT("_context", context, NULL),
-    OBJECT("_extra_dict", extra, set_extra),
-    OBJECT("_empty_waiter", empty_waiter, set_object),
+    {"_extra_dict", get_extra, set_extra, NULL,
+     (void *)offsetof(StreamObject, extra)},
+    OBJECT("_empty_waiter", empty_waiter, KEV_GUARDED(set_object)),
     FLAG("_closing", closing),
     FLAG("_paused", paused),
     FLAG("_eof", write_eof),
     FLAG("_protocol_paused", protocol_paused),
     FLAG("_extra_filled", extra_filled),
-    {"_sock", get_sock, NULL, NULL, NULL},
+    {"_sock", KEV_GUARDED(get_sock), NULL, NULL, NULL},
     {"_sock_fd", get_fd_number, NULL, NULL, NULL},
     {"_family", get_family, NULL, NULL, NULL},
     {"_conn_lost", get_conn_lost, NULL, NULL, NULL},
@@ -533,6 +572,9 @@ stream_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->low_slot);
     Py_VISIT(self->paused_slot);
     Py_VISIT((PyObject *)self->loop);
+#ifdef Py_GIL_DISABLED
+    Py_VISIT(self->monitor);
+#endif
     Py_VISIT(self->sock);
     Py_VISIT(self->protocol);
     Py_VISIT(self->server);
@@ -545,9 +587,11 @@ static int
 stream_clear(PyObject *op)
 {
     StreamObject *self = (StreamObject *)op;
+    KEV_GUARD(self->monitor);
     if (self->loop != NULL) {
         KevStream_Detach(self);
     }
+    KEV_UNGUARD();
     Py_CLEAR(self->extra);
     Py_CLEAR(self->high_slot);
     Py_CLEAR(self->loop_slot);
@@ -574,9 +618,11 @@ stream_finalize(PyObject *op)
     if (PyErr_ResourceWarning(op, 1, "unclosed transport %R", op) < 0) {
         PyErr_WriteUnraisable(op);
     }
+    KEV_GUARD(self->monitor);
     if (self->loop != NULL) {
         KevStream_Detach(self);  /* while the number is still ours */
     }
+    KEV_UNGUARD();
     if (KevStream_CloseSocket(self) < 0) {
         PyErr_WriteUnraisable(op);
     }
@@ -597,6 +643,9 @@ stream_dealloc(PyObject *op)
     PyObject_GC_UnTrack(self);
     (void)stream_clear(op);
     PyMem_Free(self->names);
+#ifdef Py_GIL_DISABLED
+    Py_XDECREF(self->monitor);
+#endif
     type->tp_free(op);
     Py_DECREF(type);
 }
@@ -637,7 +686,7 @@ KevStream_Setup(PyObject *module, ModState *state)
     }
     int r = -1;
     if (PyType_Check(base) && ((PyTypeObject *)base)->tp_basicsize
-        != (Py_ssize_t)offsetof(StreamObject, loop)) {
+        != (Py_ssize_t)offsetof(StreamObject, state)) {
         PyErr_SetString(PyExc_ImportError,
                         "kevent does not know this asyncio: its transports "
                         "have another size");

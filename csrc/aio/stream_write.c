@@ -24,10 +24,11 @@
 
 /* ---- flow control --------------------------------------------------- */
 
+/* Steals protocol. */
 static int
-call_flow_control(StreamObject *self, PyObject *name, const char *failed)
+call_flow_control(StreamObject *self, PyObject *protocol, PyObject *name,
+                  const char *failed)
 {
-    PyObject *protocol = Py_NewRef(self->protocol);
     PyObject *res = PyObject_CallMethodNoArgs(protocol, name);
     Py_DECREF(protocol);
     if (res == NULL) {
@@ -45,20 +46,22 @@ KevStream_MaybePauseProtocol(StreamObject *self)
         return 0;
     }
     self->protocol_paused = 1;
-    return call_flow_control(self, self->loop->state->str_pause_writing,
+    return call_flow_control(self, Py_NewRef(self->protocol),
+                             self->loop->state->str_pause_writing,
                              "protocol.pause_writing() failed");
 }
 
-static int
-maybe_resume_protocol(StreamObject *self)
+/* The protocol to tell that it may write on, a new reference, or NULL.  Guard
+   held, not so when it is told: whoever waits for that is woken then. */
+static PyObject *
+protocol_to_resume(StreamObject *self)
 {
     if (!self->protocol_paused || self->wbuf.size > self->low_water
         || self->protocol == NULL) {
-        return 0;
+        return NULL;
     }
     self->protocol_paused = 0;
-    return call_flow_control(self, self->loop->state->str_resume_writing,
-                             "protocol.resume_writing() failed");
+    return Py_NewRef(self->protocol);
 }
 
 /* ---- sending -------------------------------------------------------- */
@@ -122,10 +125,17 @@ flush(StreamObject *self)
     return 1;
 }
 
+/* Tells who waits for an empty buffer, if anybody does. */
 static int
 call_waiter(StreamObject *self, PyObject *name, PyObject *value)
 {
-    PyObject *waiter = Py_NewRef(self->empty_waiter);
+    PyObject *waiter;
+    KEV_GUARD(self->monitor);
+    waiter = Py_XNewRef(self->empty_waiter);
+    KEV_UNGUARD();
+    if (waiter == NULL) {
+        return 0;
+    }
     PyObject *res = PyObject_CallMethodOneArg(waiter, name, value);
     Py_DECREF(waiter);
     Py_XDECREF(res);
@@ -135,8 +145,11 @@ call_waiter(StreamObject *self, PyObject *name, PyObject *value)
 static int
 write_failed(StreamObject *self, int err)
 {
+    PyObject *waiter;
+    KEV_GUARD(self->monitor);
     KevWbuf_Clear(&self->wbuf);
-    PyObject *waiter = Py_XNewRef(self->empty_waiter);
+    waiter = Py_XNewRef(self->empty_waiter);
+    KEV_UNGUARD();
     PyObject *exc = NULL;
     if (waiter != NULL) {
         exc = PyObject_CallFunction(PyExc_OSError, "is", err, strerror(err));
@@ -144,29 +157,22 @@ write_failed(StreamObject *self, int err)
     int r = KevStream_FatalErrno(self, err, WRITE_FAILED);
     if (r == 0 && exc != NULL && self->empty_waiter == waiter
         && self->loop != NULL) {
-        r = call_waiter(self, self->loop->state->str_set_exception, exc);
+        r = call_waiter(self, self->state->str_set_exception, exc);
     }
     Py_XDECREF(exc);
     Py_XDECREF(waiter);
     return r;
 }
 
-/* The buffer has run empty: whoever waited for that goes on. */
+/* All that was to be written is on its way: 1 if that is the end of the
+   connection, else 0.  Guard held. */
 static int
-write_done(StreamObject *self)
+end_writing(StreamObject *self)
 {
-    if (unwant_write(self) < 0) {
-        return KevStream_Fatal(self, WRITE_FAILED);
-    }
-    if (self->empty_waiter != NULL
-        && call_waiter(self, self->loop->state->str_set_result, Py_None)
-            < 0) {
-        return -1;
-    }
     if (self->closing) {
         if (self->conn_lost == 0) {
             self->conn_lost++;
-            return KevStream_ConnectionLost(self, Py_None);
+            return 1;
         }
     }
     else if (self->write_eof) {
@@ -176,19 +182,59 @@ write_done(StreamObject *self)
     return 0;
 }
 
-int
-KevStream_WriteReady(StreamObject *self)
+/* The buffer has run empty: whoever waited for that goes on. */
+static int
+write_done(StreamObject *self)
+{
+    int r;
+    KEV_GUARD(self->monitor);
+    r = unwant_write(self);
+    KEV_UNGUARD();
+    if (r < 0) {
+        return KevStream_Fatal(self, WRITE_FAILED);
+    }
+    if (call_waiter(self, self->state->str_set_result, Py_None) < 0) {
+        return -1;
+    }
+    KEV_GUARD(self->monitor);
+    r = end_writing(self);
+    KEV_UNGUARD();
+    return r > 0 ? KevStream_ConnectionLost(self, Py_None) : 0;
+}
+
+/* As much as the socket takes: whether there was anything (1, 0), or -errno;
+   and the protocol that may write on, or NULL.  Guard held. */
+static int
+write_some(StreamObject *self, PyObject **ret_protocol)
 {
     if (self->wbuf.count == 0 || self->conn_lost > 0 || self->fd < 0) {
         return 0;
     }
     int r = flush(self);
     if (r < 0) {
-        return write_failed(self, -r);
+        return r;
     }
-    if (maybe_resume_protocol(self) < 0) {  /* may write more */
+    *ret_protocol = protocol_to_resume(self);
+    return 1;
+}
+
+int
+KevStream_WriteReady(StreamObject *self)
+{
+    PyObject *protocol = NULL;
+    int r;
+    KEV_GUARD(self->monitor);
+    r = write_some(self, &protocol);
+    KEV_UNGUARD();
+    if (r <= 0) {
+        return r == 0 ? 0 : write_failed(self, -r);
+    }
+    if (protocol != NULL
+        && call_flow_control(self, protocol, self->state->str_resume_writing,
+                             "protocol.resume_writing() failed") < 0) {
         return -1;
     }
+    /* It may have written more, or lost the connection. */
     if (self->wbuf.count == 0 && self->fd >= 0 && self->loop != NULL) {
         return write_done(self);
     }
@@ -299,7 +345,8 @@ static int
 may_hold(StreamObject *self, size_t size)
 {
     LoopObject *loop = self->loop;
-    if (!loop->dispatching || size > HELD_MAX || size > self->high_water) {
+    if (!loop->dispatching || size > HELD_MAX || size > self->high_water
+        || !KevLoop_IsPassThread(loop)) {
         return 0;
     }
     self->wrote_more = self->last_turn == loop->turn;

@@ -123,7 +123,8 @@ KevReader_Owns(ReaderObject *self, enum reader_method method)
 int KevReader_Feed(ReaderObject *self, PyObject *data);
 
 /* Where a transport may put what the reader waits for: *ret_room bytes, or
-   NULL.  KevReader_Commit() must follow: so many have been put there. */
+   NULL.  KevReader_Commit() must follow: so many have been put there.  The
+   reader's guard is held from one to the other. */
 char *KevReader_Reserve(ReaderObject *self, Py_ssize_t *ret_room);
 void KevReader_Commit(ReaderObject *self, Py_ssize_t size);
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "aio/compat.h"
+#include "aio/guard.h"
 
 enum feed_way
 KevFeed_Way(const ModState *state, PyObject *protocol)
@@ -39,7 +40,13 @@ KevFeed_Reader(ModState *state, PyObject *op)
     if (!KevStreamProtocol_Owns(protocol, PROTOCOL_DATA_RECEIVED)) {
         return NULL;
     }
-    if (KevStreams_Dereference(protocol->reader_ref, &reader) <= 0) {
+    PyObject *reference;
+    KEV_GUARD(op);
+    reference = Py_XNewRef(protocol->reader_ref);
+    KEV_UNGUARD();
+    int r = KevStreams_Dereference(reference, &reader);
+    Py_XDECREF(reference);
+    if (r <= 0) {
         PyErr_Clear();  /* data_received() will raise it again */
         return NULL;
     }

@@ -8,6 +8,7 @@
 #include "aio/streams.h"
 
 #include "aio/compat.h"
+#include "aio/guard.h"
 
 enum op_phase {
     OP_NEW,
@@ -95,9 +96,27 @@ settle(OpObject *self)
 {
     Py_CLEAR(self->inner);
     if (self->kind->settle != NULL) {
+        KEV_GUARD(self->owner);
         self->kind->settle(self);
+        KEV_UNGUARD();
     }
     Py_CLEAR(self->waiter);
+}
+
+/* The kind's next step, or what it makes of the exception that is set. */
+static enum op_step
+next_step(OpObject *self, int has_failed, PyObject **ret)
+{
+    enum op_step step = OP_ERROR;
+    KEV_GUARD(self->owner);
+    if (!has_failed) {
+        step = self->kind->step(self, ret);
+    }
+    else if (self->kind->failed != NULL) {
+        step = self->kind->failed(self, ret);
+    }
+    KEV_UNGUARD();
+    return step;
 }
 
 static PySendResult
@@ -138,12 +157,8 @@ go_on(OpObject *self, enum op_step step, PyObject **ret)
         settle(self);
         if (sent == PYGEN_RETURN) {
             Py_XSETREF(self->value, value);
-            step = self->kind->step(self, ret);
         }
-        else {
-            step = self->kind->failed == NULL
-                ? OP_ERROR : self->kind->failed(self, ret);
-        }
+        step = next_step(self, sent != PYGEN_RETURN, ret);
     }
     if (step == OP_YIELD) {
         self->phase = OP_WAITING;
@@ -153,20 +168,28 @@ go_on(OpObject *self, enum op_step step, PyObject **ret)
     return finish(self, step, ret);
 }
 
-/* Whether it may go on: 0 or -1 with an exception. */
+/* From whatever it did to running: the phase it had, or -1 with an exception.
+   While it runs it is this thread's alone: the phase is its lock. */
 static int
-check_phase(const OpObject *self)
+start_running(OpObject *self)
 {
-    if (self->phase == OP_FINISHED) {
+    char phase;
+    KEV_GUARD(self);
+    phase = self->phase;
+    if (phase == OP_NEW || phase == OP_WAITING) {
+        self->phase = OP_RUNNING;
+    }
+    KEV_UNGUARD();
+    if (phase == OP_FINISHED) {
         PyErr_SetString(PyExc_RuntimeError,
                         "cannot reuse already awaited coroutine");
         return -1;
     }
-    if (self->phase == OP_RUNNING) {
+    if (phase == OP_RUNNING) {
         PyErr_SetString(PyExc_ValueError, "coroutine already executing");
         return -1;
     }
-    return 0;
+    return phase;
 }
 
 static PySendResult
@@ -174,18 +197,19 @@ op_am_send(PyObject *op, PyObject *arg, PyObject **ret)
 {
     OpObject *self = (OpObject *)op;
     *ret = NULL;
-    if (check_phase(self) < 0) {
+    int phase = start_running(self);
+    if (phase < 0) {
         return PYGEN_ERROR;
     }
-    if (self->phase == OP_NEW && arg != Py_None) {
+    if (phase == OP_NEW && arg != Py_None) {
+        self->phase = OP_NEW;
         PyErr_SetString(PyExc_TypeError, "can't send non-None value to a "
                                          "just-started coroutine");
         return PYGEN_ERROR;
     }
-    self->phase = OP_RUNNING;
     Py_INCREF(self);  /* the step may let go of us */
     enum op_step step = self->inner != NULL
-        ? OP_AWAIT : self->kind->step(self, ret);
+        ? OP_AWAIT : next_step(self, 0, ret);
     PySendResult sent = go_on(self, step, ret);
     Py_DECREF(self);
     return sent;
@@ -316,30 +340,25 @@ op_throw(PyObject *op, PyObject *args)
     PyObject *type;
     PyObject *value = NULL;
     PyObject *traceback = NULL;
-    if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback)
-        || check_phase(self) < 0) {
+    if (!PyArg_ParseTuple(args, "O|OO:throw", &type, &value, &traceback)) {
+        return NULL;
+    }
+    int phase = start_running(self);
+    if (phase < 0) {
         return NULL;
     }
     set_thrown(type, value, traceback);
     PyObject *ret = NULL;
-    if (self->phase == OP_NEW) {
+    if (phase == OP_NEW) {
         return as_iterator(finish(self, OP_ERROR, &ret), NULL);
     }
-    self->phase = OP_RUNNING;
     int r = throw_inside(self, &ret);
     if (r > 0) {
         self->phase = OP_WAITING;
         return ret;
     }
     settle(self);
-    enum op_step step;
-    if (r == 0) {
-        step = self->kind->step(self, &ret);
-    }
-    else {
-        step = self->kind->failed == NULL
-            ? OP_ERROR : self->kind->failed(self, &ret);
-    }
+    enum op_step step = next_step(self, r < 0, &ret);
     PySendResult sent = go_on(self, step, &ret);
     return as_iterator(sent, ret);
 }
@@ -348,12 +367,16 @@ static PyObject *
 op_close(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     OpObject *self = (OpObject *)op;
-    if (self->phase == OP_RUNNING) {
-        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
-        return NULL;
+    int phase = start_running(self);
+    if (phase < 0) {
+        if (KEV_PEEK(self->phase) != OP_FINISHED) {
+            return NULL;
+        }
+        PyErr_Clear();  /* to close it again is nothing */
+        Py_RETURN_NONE;
     }
     PyObject *res = Py_NewRef(Py_None);
-    if (self->phase == OP_WAITING) {
+    if (phase == OP_WAITING) {
         if (self->inner != NULL && self->waiter == NULL) {
             Py_SETREF(res, PyObject_CallMethod(self->inner, "close", NULL));
         }
@@ -388,7 +411,7 @@ op_repr(PyObject *op)
 static PyObject *
 op_await(PyObject *op)
 {
-    if (((OpObject *)op)->phase == OP_WAITING) {
+    if (KEV_PEEK(((OpObject *)op)->phase) == OP_WAITING) {
         PyErr_SetString(PyExc_RuntimeError,
                         "coroutine is being awaited already");
         return NULL;

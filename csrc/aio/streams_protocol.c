@@ -5,6 +5,7 @@
 #include "aio/streams.h"
 
 #include "aio/compat.h"
+#include "aio/guard.h"
 
 /* ---- data ----------------------------------------------------------- */
 
@@ -26,8 +27,13 @@ static PyObject *
 protocol_data_received(PyObject *op, PyObject *data)
 {
     StreamProtocolObject *self = (StreamProtocolObject *)op;
+    PyObject *reference;
     PyObject *reader;
-    int r = KevStreams_Dereference(self->reader_ref, &reader);
+    KEV_GUARD(op);
+    reference = Py_XNewRef(self->reader_ref);
+    KEV_UNGUARD();
+    int r = KevStreams_Dereference(reference, &reader);
+    Py_XDECREF(reference);
     if (r > 0) {
         r = feed(self->state, reader, data);
         Py_DECREF(reader);

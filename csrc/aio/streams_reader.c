@@ -3,6 +3,9 @@
  */
 #include "aio/streams.h"
 
+
+#include "aio/guard.h"
+
 /* ---- the one who reads ---------------------------------------------- */
 
 /* There is something new: wake the one who waits, if any. */
@@ -84,8 +87,8 @@ check_not_eof(ReaderObject *self)
     return 0;
 }
 
-int
-KevReader_Feed(ReaderObject *self, PyObject *data)
+static int
+feed(ReaderObject *self, PyObject *data)
 {
     if (check_not_eof(self) < 0) {
         return -1;
@@ -102,6 +105,16 @@ KevReader_Feed(ReaderObject *self, PyObject *data)
     return maybe_pause(self);
 }
 
+int
+KevReader_Feed(ReaderObject *self, PyObject *data)
+{
+    int r;
+    KEV_GUARD(self);
+    r = feed(self, data);
+    KEV_UNGUARD();
+    return r;
+}
+
 char *
 KevReader_Reserve(ReaderObject *self, Py_ssize_t *ret_room)
 {
@@ -115,8 +128,8 @@ KevReader_Commit(ReaderObject *self, Py_ssize_t size)
     KevRbuf_Commit(&self->buffer, size);
 }
 
-int
-KevReader_FeedBytes(ReaderObject *self, const char *bytes, Py_ssize_t size)
+static int
+feed_bytes(ReaderObject *self, const char *bytes, Py_ssize_t size)
 {
     if (check_not_eof(self) < 0
         || (size > 0 && KevRbuf_AppendBytes(&self->buffer, bytes, size,
@@ -131,6 +144,16 @@ KevReader_FeedBytes(ReaderObject *self, const char *bytes, Py_ssize_t size)
     return wake_up(self) < 0 ? -1 : maybe_pause(self);
 }
 
+int
+KevReader_FeedBytes(ReaderObject *self, const char *bytes, Py_ssize_t size)
+{
+    int r;
+    KEV_GUARD(self);
+    r = feed_bytes(self, bytes, size);
+    KEV_UNGUARD();
+    return r;
+}
+
 static PyObject *
 reader_feed_data(PyObject *op, PyObject *data)
 {
@@ -141,7 +164,7 @@ reader_feed_data(PyObject *op, PyObject *data)
 }
 
 static PyObject *
-reader_feed_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
+reader_feed_eof(PyObject *op, PyObject *arg)
 {
     ReaderObject *self = (ReaderObject *)op;
     self->eof = 1;
@@ -152,21 +175,21 @@ reader_feed_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-reader_at_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
+reader_at_eof(PyObject *op, PyObject *arg)
 {
     ReaderObject *self = (ReaderObject *)op;
     return PyBool_FromLong(self->eof && KevRbuf_Size(&self->buffer) == 0);
 }
 
 static PyObject *
-reader_exception(PyObject *op, PyObject *Py_UNUSED(ignored))
+reader_exception(PyObject *op, PyObject *arg)
 {
     PyObject *exc = ((ReaderObject *)op)->exception;
     return Py_NewRef(exc == NULL ? Py_None : exc);
 }
 
 static PyObject *
-reader_wakeup_waiter(PyObject *op, PyObject *Py_UNUSED(ignored))
+reader_wakeup_waiter(PyObject *op, PyObject *arg)
 {
     if (wake_up((ReaderObject *)op) < 0) {
         return NULL;
@@ -175,7 +198,7 @@ reader_wakeup_waiter(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-reader_maybe_resume(PyObject *op, PyObject *Py_UNUSED(ignored))
+reader_maybe_resume(PyObject *op, PyObject *arg)
 {
     if (KevReader_MaybeResume((ReaderObject *)op) < 0) {
         return NULL;
@@ -186,7 +209,7 @@ reader_maybe_resume(PyObject *op, PyObject *Py_UNUSED(ignored))
 /* ---- attributes that asyncio's methods use -------------------------- */
 
 static PyObject *
-get_buffer(PyObject *op, void *Py_UNUSED(closure))
+get_buffer(PyObject *op, void *closure)
 {
     return KevRbuf_Share(&((ReaderObject *)op)->buffer);
 }
@@ -203,7 +226,7 @@ check_value(PyObject *value)
 }
 
 static int
-set_buffer(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+set_buffer(PyObject *op, PyObject *value, void *closure)
 {
     if (check_value(value) < 0) {
         return -1;
@@ -212,7 +235,7 @@ set_buffer(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
 }
 
 static PyObject *
-get_limit(PyObject *op, void *Py_UNUSED(closure))
+get_limit(PyObject *op, void *closure)
 {
     PyObject *limit = ((ReaderObject *)op)->limit;
     if (limit == NULL) {
@@ -224,7 +247,7 @@ get_limit(PyObject *op, void *Py_UNUSED(closure))
 
 /* A whole number; or a float, which asyncio takes as well (infinity). */
 static int
-set_limit(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
+set_limit(PyObject *op, PyObject *value, void *closure)
 {
     ReaderObject *self = (ReaderObject *)op;
     Py_ssize_t limit;
@@ -257,14 +280,34 @@ static PyMemberDef reader_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-static PyGetSetDef reader_getset[] = {
-    {"_buffer", get_buffer, set_buffer, NULL, NULL},
-    {"_limit", get_limit, set_limit, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
 
 #define AWAITED(function) ((PyCFunction)(void (*)(void))(function))
 #define AWAITED_FLAGS (METH_FASTCALL | METH_KEYWORDS)
+
+#ifdef Py_GIL_DISABLED
+static inline PyObject *
+monitor_of(PyObject *op)
+{
+    return op;  /* as the descriptors of reader_members have it */
+}
+#endif
+
+KEV_GUARD_METHOD(reader_feed_eof, monitor_of)
+KEV_GUARD_METHOD(reader_at_eof, monitor_of)
+KEV_GUARD_METHOD(reader_exception, monitor_of)
+KEV_GUARD_METHOD(reader_wakeup_waiter, monitor_of)
+KEV_GUARD_METHOD(reader_maybe_resume, monitor_of)
+
+KEV_GUARD_GET(get_buffer, monitor_of)
+KEV_GUARD_SET(set_buffer, monitor_of)
+KEV_GUARD_GET(get_limit, monitor_of)
+KEV_GUARD_SET(set_limit, monitor_of)
+
+static PyGetSetDef reader_getset[] = {
+    {"_buffer", KEV_GUARDED(get_buffer), KEV_GUARDED(set_buffer), NULL, NULL},
+    {"_limit", KEV_GUARDED(get_limit), KEV_GUARDED(set_limit), NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
 
 static PyMethodDef reader_methods[] = {
     {"read", AWAITED(KevReader_Read), AWAITED_FLAGS,
@@ -285,16 +328,17 @@ static PyMethodDef reader_methods[] = {
      "ValueError if it is longer than the limit."},
     {"feed_data", reader_feed_data, METH_O,
      "feed_data($self, data, /)\n--\n\nAppend what was received."},
-    {"feed_eof", reader_feed_eof, METH_NOARGS,
+    {"feed_eof", KEV_GUARDED(reader_feed_eof), METH_NOARGS,
      "feed_eof($self, /)\n--\n\nNothing more will come."},
-    {"at_eof", reader_at_eof, METH_NOARGS,
+    {"at_eof", KEV_GUARDED(reader_at_eof), METH_NOARGS,
      "at_eof($self, /)\n--\n\n"
      "Whether the end was fed and everything has been read."},
-    {"exception", reader_exception, METH_NOARGS,
+    {"exception", KEV_GUARDED(reader_exception), METH_NOARGS,
      "exception($self, /)\n--\n\nWhat set_exception() has set, or None."},
     {"_wait_for_data", AWAITED(KevReader_WaitForData), AWAITED_FLAGS, NULL},
-    {"_wakeup_waiter", reader_wakeup_waiter, METH_NOARGS, NULL},
-    {"_maybe_resume_transport", reader_maybe_resume, METH_NOARGS, NULL},
+    {"_wakeup_waiter", KEV_GUARDED(reader_wakeup_waiter), METH_NOARGS, NULL},
+    {"_maybe_resume_transport", KEV_GUARDED(reader_maybe_resume), METH_NOARGS,
+     NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -307,7 +351,8 @@ const struct own_method KevReader_Own[READER_METHODS] = {
     [READER_READUNTIL] = OWN_METHOD(str_readuntil, KevReader_ReadUntil),
     [READER_READLINE] = OWN_METHOD(str_readline, KevReader_ReadLine),
     [READER_FEED_DATA] = OWN_METHOD(str_feed_data, reader_feed_data),
-    [READER_EXCEPTION] = OWN_METHOD(str_exception, reader_exception),
+    [READER_EXCEPTION] = OWN_METHOD(str_exception,
+                                    KEV_GUARDED(reader_exception)),
 };
 
 static int

@@ -1,52 +1,55 @@
 /*
  * streams_writer.c - the StreamWriter: what runs per write and per drain.
  */
+#include "aio/guard.h"
 #include "aio/stream.h"
 #include "aio/streams.h"
 
+/* A new reference; NULL with AttributeError if there is none. */
 static PyObject *
 transport_of(WriterObject *self)
 {
-    if (self->transport == NULL) {
+    PyObject *transport;
+    KEV_GUARD(self);
+    transport = Py_XNewRef(self->transport);
+    KEV_UNGUARD();
+    if (transport == NULL) {
         PyErr_SetString(PyExc_AttributeError, "_transport");
     }
-    return self->transport;
+    return transport;
 }
 
 /* ---- writing -------------------------------------------------------- */
 
+/* transport.<name>(data), whose result does not matter. */
 static PyObject *
-writer_write(PyObject *op, PyObject *data)
+pass_on(WriterObject *self, PyObject *name, PyObject *data)
 {
-    WriterObject *self = (WriterObject *)op;
     PyObject *transport = transport_of(self);
     if (transport == NULL) {
         return NULL;
     }
-    PyObject *res = PyObject_CallMethodOneArg(
-        transport, self->state->str_write, data);
+    PyObject *res = PyObject_CallMethodOneArg(transport, name, data);
+    Py_DECREF(transport);
     if (res == NULL) {
         return NULL;
     }
     Py_DECREF(res);
     Py_RETURN_NONE;
+}
+
+static PyObject *
+writer_write(PyObject *op, PyObject *data)
+{
+    WriterObject *self = (WriterObject *)op;
+    return pass_on(self, self->state->str_write, data);
 }
 
 static PyObject *
 writer_writelines(PyObject *op, PyObject *data)
 {
     WriterObject *self = (WriterObject *)op;
-    PyObject *transport = transport_of(self);
-    if (transport == NULL) {
-        return NULL;
-    }
-    PyObject *res = PyObject_CallMethodOneArg(
-        transport, self->state->str_writelines, data);
-    if (res == NULL) {
-        return NULL;
-    }
-    Py_DECREF(res);
-    Py_RETURN_NONE;
+    return pass_on(self, self->state->str_writelines, data);
 }
 
 static PyObject *
@@ -54,30 +57,45 @@ writer_is_closing(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     WriterObject *self = (WriterObject *)op;
     PyObject *transport = transport_of(self);
-    return transport == NULL ? NULL : PyObject_CallMethodNoArgs(
-        transport, self->state->str_is_closing);
+    if (transport == NULL) {
+        return NULL;
+    }
+    PyObject *res = PyObject_CallMethodNoArgs(transport,
+                                              self->state->str_is_closing);
+    Py_DECREF(transport);
+    return res;
 }
 
-/* ---- drain() -------------------------------------------------------- */
+/* ---- drain(): the writer's guard is held ----------------------------- */
+
+/* reader.exception(): a new reference, NULL or None if there is none; -1. */
+static int
+exception_of(WriterObject *self, PyObject *reader, PyObject **ret)
+{
+    if (PyObject_TypeCheck(reader, (PyTypeObject *)self->state->reader_type)
+        && KevReader_Owns((ReaderObject *)reader, READER_EXCEPTION)) {
+        KEV_GUARD(reader);
+        *ret = Py_XNewRef(((ReaderObject *)reader)->exception);
+        KEV_UNGUARD();
+        return 0;
+    }
+    *ret = PyObject_CallMethodNoArgs(reader, self->state->str_exception);
+    return *ret == NULL ? -1 : 0;
+}
 
 /* Raises what the reader was told.  OP_DONE if that was nothing. */
 static enum op_step
 check_reader(WriterObject *self)
 {
-    PyObject *reader = self->reader;
-    if (!KevStreams_IsSet(reader)) {
+    if (!KevStreams_IsSet(self->reader)) {
         return OP_DONE;
     }
+    PyObject *reader = Py_NewRef(self->reader);
     PyObject *exc;
-    if (PyObject_TypeCheck(reader, (PyTypeObject *)self->state->reader_type)
-        && KevReader_Owns((ReaderObject *)reader, READER_EXCEPTION)) {
-        exc = Py_XNewRef(((ReaderObject *)reader)->exception);
-    }
-    else {
-        exc = PyObject_CallMethodNoArgs(reader, self->state->str_exception);
-        if (exc == NULL) {
-            return OP_ERROR;
-        }
+    int r = exception_of(self, reader, &exc);
+    Py_DECREF(reader);
+    if (r < 0) {
+        return OP_ERROR;
     }
     enum op_step step = KevStreams_IsSet(exc) ? KevOp_Raise(exc) : OP_DONE;
     Py_XDECREF(exc);
@@ -88,16 +106,20 @@ check_reader(WriterObject *self)
 static int
 is_closing(WriterObject *self)
 {
-    PyObject *transport = transport_of(self);
+    PyObject *transport = Py_XNewRef(self->transport);
     if (transport == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_transport");
         return -1;
     }
     if (PyObject_TypeCheck(transport,
                            (PyTypeObject *)self->state->stream_type)) {
-        return ((StreamObject *)transport)->closing;
+        int is_closing = ((StreamObject *)transport)->closing;
+        Py_DECREF(transport);
+        return is_closing;
     }
     PyObject *res = PyObject_CallMethodNoArgs(transport,
                                               self->state->str_is_closing);
+    Py_DECREF(transport);
     int closing = res == NULL ? -1 : PyObject_IsTrue(res);
     Py_XDECREF(res);
     return closing;
@@ -108,7 +130,7 @@ static enum op_step
 await_protocol(OpObject *op)
 {
     WriterObject *self = (WriterObject *)op->owner;
-    PyObject *protocol = self->protocol;
+    PyObject *protocol = Py_XNewRef(self->protocol);
     if (protocol == NULL) {
         PyErr_SetString(PyExc_AttributeError, "_protocol");
         return OP_ERROR;
@@ -120,11 +142,13 @@ await_protocol(OpObject *op)
         enum op_step step =
             KevStreamProtocol_MayWrite((StreamProtocolObject *)protocol);
         if (step != OP_AWAIT) {
+            Py_DECREF(protocol);
             return step;
         }
     }
     PyObject *awaitable = PyObject_CallMethodNoArgs(
         protocol, self->state->str_drain_helper);
+    Py_DECREF(protocol);
     if (awaitable == NULL) {
         return OP_ERROR;
     }
@@ -181,7 +205,7 @@ writer_drain(PyObject *op, PyObject *Py_UNUSED(ignored))
 static PyObject *
 get_transport(PyObject *op, void *Py_UNUSED(closure))
 {
-    return Py_XNewRef(transport_of((WriterObject *)op));
+    return transport_of((WriterObject *)op);
 }
 
 static PyMemberDef writer_members[] = {

@@ -3,6 +3,8 @@
  */
 #include "aio/timers.h"
 
+#include "aio/guard.h"
+
 #define ARITY 4
 
 static inline int
@@ -58,6 +60,19 @@ sift_down(struct timer_heap *heap, Py_ssize_t place, struct timer_node node)
     settle(heap, place, node);
 }
 
+/* asyncio's descriptor of the slot has the timer's own guard.  What was there
+   may run Python as it goes: this is last of all that is done to a heap. */
+static void
+set_scheduled(TimerObject *timer, PyObject *truth)
+{
+    PyObject *before;
+    KEV_GUARD(timer);
+    before = timer->scheduled;
+    timer->scheduled = Py_NewRef(truth);
+    KEV_UNGUARD();
+    Py_XDECREF(before);
+}
+
 int
 KevTimers_Push(struct timer_heap *heap, TimerObject *timer)
 {
@@ -79,7 +94,7 @@ KevTimers_Push(struct timer_heap *heap, TimerObject *timer)
         .timer = (TimerObject *)Py_NewRef((PyObject *)timer),
     };
     sift_up(heap, heap->count++, node);
-    Py_XSETREF(timer->scheduled, Py_NewRef(Py_True));
+    set_scheduled(timer, Py_True);
     return 0;
 }
 
@@ -97,8 +112,7 @@ KevTimers_Remove(struct timer_heap *heap, TimerObject *timer)
             sift_down(heap, place, last);
         }
     }
-    /* Last: what the program had put there may run Python. */
-    Py_XSETREF(timer->scheduled, Py_NewRef(Py_False));
+    set_scheduled(timer, Py_False);
     return timer;
 }
 

@@ -23,7 +23,9 @@ struct timer_heap {
     uint64_t sequence;
 };
 
-/* Takes a new reference to timer.  0 or -1 with MemoryError. */
+/* All with the loop's guard held.
+
+   Takes a new reference to timer.  0 or -1 with MemoryError. */
 int KevTimers_Push(struct timer_heap *heap, TimerObject *timer);
 
 /* Takes the timer out, wherever it is, and hands over its reference. */

@@ -8,7 +8,9 @@
 int
 KevTransport_Again(TransportObject *self)
 {
+    KEV_GUARD(self->monitor);
     self->queued_again = 0;
+    KEV_UNGUARD();
     return self->kind == TRANSPORT_DATAGRAM
         ? KevDatagram_Again((DatagramObject *)self)
         : KevStream_Again((StreamObject *)self);
@@ -27,16 +29,30 @@ KevTransport_QueueAgain(TransportObject *self)
     return 0;
 }
 
+/* Takes the first of those that hold something, and has it sent: a new
+   reference, or NULL if there is none. */
+static TransportObject *
+send_one(LoopObject *loop, int *ret_r)
+{
+    TransportObject *one = NULL;
+    KEV_GUARD(loop->ready);
+    if (KevReady_Len(loop->held) > 0) {
+        one = (TransportObject *)KevReady_Pop(loop->held);
+        *ret_r = one->kind == TRANSPORT_DATAGRAM
+            ? KevDatagram_SendHeld((DatagramObject *)one)
+            : KevStream_AfterCallback((StreamObject *)one);
+    }
+    KEV_UNGUARD();
+    return one;
+}
+
 int
 KevTransport_AfterCallback(LoopObject *loop, int r)
 {
     PyObject *raised = r < 0 ? KevErr_GetRaised() : NULL;
-    while (KevReady_Len(loop->held) > 0) {
-        TransportObject *one = (TransportObject *)KevReady_Pop(loop->held);
-        int sent = one->kind == TRANSPORT_DATAGRAM
-            ? KevDatagram_SendHeld((DatagramObject *)one)
-            : KevStream_AfterCallback((StreamObject *)one);
-        if (sent < 0) {
+    TransportObject *one;
+    while ((one = send_one(loop, &r)) != NULL) {
+        if (r < 0) {
             if (raised == NULL) {
                 raised = KevErr_GetRaised();
             }

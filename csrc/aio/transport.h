@@ -5,12 +5,19 @@
 #ifndef KEV_AIO_TRANSPORT_H
 #define KEV_AIO_TRANSPORT_H
 
+#include "aio/guard.h"
 #include "aio/loop.h"
 
 enum transport_kind {
     TRANSPORT_STREAM,
     TRANSPORT_DATAGRAM,
 };
+
+#ifdef Py_GIL_DISABLED
+#define TRANSPORT_MONITOR PyObject *monitor;  /* strong: the loop's guard */
+#else
+#define TRANSPORT_MONITOR
+#endif
 
 #define TRANSPORT_HEAD                                                    \
     PyObject_HEAD                                                         \
@@ -21,6 +28,8 @@ enum transport_kind {
     PyObject *low_slot;                                                   \
     PyObject *paused_slot;                                                \
     /* ours */                                                            \
+    ModState *state;            /* borrowed: good while the loop is held */ \
+    TRANSPORT_MONITOR           /* see guard.h */                         \
     LoopObject *loop;           /* strong; NULL once it is lost */        \
     char kind;                  /* enum transport_kind: whose head */     \
     char attached;              /* the loop reports events */             \
@@ -33,11 +42,31 @@ typedef struct TransportObject {
     TRANSPORT_HEAD
 } TransportObject;
 
+#ifdef Py_GIL_DISABLED
+/* Whose guard is the transport's. */
+static inline PyObject *
+KevTransport_Monitor(PyObject *op)
+{
+    return ((TransportObject *)op)->monitor;
+}
+#endif
+
+/* The transport is one of this loop's. */
+static inline void
+KevTransport_SetLoop(TransportObject *self, LoopObject *loop)
+{
+    self->state = loop->state;
+    self->loop = (LoopObject *)Py_NewRef((PyObject *)loop);
+#ifdef Py_GIL_DISABLED
+    self->monitor = Py_NewRef((PyObject *)loop->ready);
+#endif
+}
+
 /* It stopped reading with more to come: read on.  0, or -1 with an exception
    that must end the pass. */
 int KevTransport_Again(TransportObject *self);
 
-/* Have that called in the next pass.  0 or -1. */
+/* Have that called in the next pass.  0 or -1.  Guard held. */
 int KevTransport_QueueAgain(TransportObject *self);
 
 /* Send what the transports of the loop hold: a callback has returned r, with

@@ -3,7 +3,9 @@
  *
  * Multi-phase initialisation, heap types, no static data of our own: each
  * sub-interpreter that imports the module has its own state, so each may have
- * a GIL of its own, too.
+ * a GIL of its own, too.  Nor is there need of any GIL: the face locks by
+ * queue and by selector (descriptor.c, selector.c), the loop as aio/guard.h
+ * says.
  */
 #include "mod/state.h"
 
@@ -69,6 +71,9 @@ static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
 #ifdef Py_mod_multiple_interpreters
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
     {0, NULL},
 };
