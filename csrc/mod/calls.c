@@ -278,7 +278,7 @@ KevCall_GetEvents(ModState *state, struct face_queue *queue,
 /* commit= of a wait: the slots up to there are free.  The generation is the
    present one, since the only consumer of the ring is who calls. */
 static int
-wait_commit(struct face_queue *queue, PyObject *object)
+wait_commit(ModState *state, struct face_queue *queue, PyObject *object)
 {
     uint32_t new_uidx = 0;
     if (object == NULL || object == Py_None) {
@@ -287,9 +287,14 @@ wait_commit(struct face_queue *queue, PyObject *object)
     if (KevArgs_U32("kevent_wait", "commit", object, &new_uidx) < 0) {
         return -1;
     }
-    int r = kevent_commit(queue->core, new_uidx,
-                          __atomic_load_n(&queue->ring->memory->ring_over,
-                                          __ATOMIC_ACQUIRE));
+    /* Held, and asked for only now: reading the argument may have run somebody
+       who detached it, and without the GIL anybody may. */
+    RingObject *ring = KevFd_Ring(state, queue);
+    int r = ring == NULL ? -EINVAL
+        : kevent_commit(queue->core, new_uidx,
+                        __atomic_load_n(&ring->memory->ring_over,
+                                        __ATOMIC_ACQUIRE));
+    Py_XDECREF((PyObject *)ring);
     if (r < 0) {
         KevErr_Set(-r, "kevent_wait(commit=%u)", (unsigned)new_uidx);
     }
@@ -331,7 +336,7 @@ KevCall_Wait(ModState *state, struct face_queue *queue,
                          wait.max, ring_size);
     }
     int has_mask = KevArgs_Sigmask(call, slots[4], &mask);
-    if (has_mask < 0 || wait_commit(queue, slots[5]) < 0) {
+    if (has_mask < 0 || wait_commit(state, queue, slots[5]) < 0) {
         return NULL;
     }
     wait.sigmask = has_mask ? &mask : NULL;

@@ -265,3 +265,15 @@ def test_wait_commits_on_the_way(fd):
         kevent.kevent_commit(fd, 1, 0)
     assert kevent.kevent_wait(fd, 2, timeout=0, commit=0) == 1
     assert ring[0].user == 4
+
+
+def test_ring_is_detached_by_an_argument():
+    """An __index__ of commit= that detaches the ring: an exception, no crash."""
+    with kevent.Queue(ring_size=4) as queue:
+        class Index:
+            def __index__(self):
+                queue.ring_init(None)
+                return 0
+        with pytest.raises(OSError):
+            queue.wait(timeout=0, commit=Index())
+        assert queue.ring is None
