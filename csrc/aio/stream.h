@@ -47,6 +47,7 @@ typedef struct StreamObject {
     char paused;
     char read_eof;              /* the peer ended, and we stay open */
     char write_eof;
+    char steady;                /* reads in a row that were not larger */
     char readable;              /* there may be something to read */
     char drain;                 /* a short read does not mean empty */
     char want_write;            /* the loop reports when it can be sent */

@@ -16,12 +16,14 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "aio/compat.h"
 #include "aio/netio.h"
 #include "aio/streams.h"
 
 #define READS_IN_A_ROW 4
+#define STEADY_READS 4
 
 #define DATA_RECEIVED_FAILED                                              \
     "Fatal error: protocol.data_received() call failed."
@@ -92,36 +94,45 @@ on_eof(StreamObject *self, PyObject *protocol)
     return KevStream_Close(self);
 }
 
-/*
- * What was received, in one piece: a new reference and its room, or NULL.
- * Nothing of it is in `direct`, or its first `room` bytes are; what did not
- * fit is in the loop's buffer.  Steals direct.
- */
+/* Where a message is being received: in `direct`, as far as its room goes, and
+   beyond that in the loop's buffer. */
+struct reception {
+    PyObject *direct;      // strong, or NULL: all of it is in the buffer
+    Py_ssize_t room;       /* of direct; later of the message, 0: exact */
+    ssize_t n;             /* bytes received, 0 at the end, or -errno */
+    int more;
+};
+
+/* What was received, in one piece: a new reference, or NULL.  Takes direct,
+   whatever happens. */
 static PyObject *
-joined(LoopObject *loop, PyObject *direct, Py_ssize_t room, Py_ssize_t n,
-       Py_ssize_t *ret_room)
+in_one_piece(LoopObject *loop, struct reception *got)
 {
-    Py_ssize_t first = direct == NULL ? 0 : n < room ? n : room;
-    if (n < SPARE_SMALLEST && direct == NULL) {
-        *ret_room = 0;
-        return PyBytes_FromStringAndSize(loop->receive_buffer, n);
-    }
+    PyObject *direct = got->direct;
+    Py_ssize_t room = got->room;
+    Py_ssize_t n = got->n;
     if (direct != NULL && n <= room && room - n <= room / 8) {
         KevSpare_SetSize(direct, n);
-        *ret_room = room;
         return direct;
     }
     /* It would waste memory if somebody keeps it, or it is too small. */
-    PyObject *data = KevSpare_Take(&loop->spares, n, ret_room);
-    if (data != NULL) {
-        char *to = PyBytes_AS_STRING(data);
-        if (first > 0) {
-            memcpy(to, PyBytes_AS_STRING(direct), (size_t)first);
-        }
-        if (n > first) {
+    Py_ssize_t first = direct == NULL ? 0 : n < room ? n : room;
+    PyObject *data;
+    if (n < SPARE_SMALLEST) {
+        got->room = 0;
+        data = PyBytes_FromStringAndSize(
+            first > 0 ? PyBytes_AS_STRING(direct) : loop->receive_buffer, n);
+    }
+    else {
+        data = KevSpare_Take(&loop->spares, n, &got->room);
+        if (data != NULL) {
+            char *to = PyBytes_AS_STRING(data);
+            if (first > 0) {
+                memcpy(to, PyBytes_AS_STRING(direct), (size_t)first);
+            }
             memcpy(to + first, loop->receive_buffer, (size_t)(n - first));
+            KevSpare_SetSize(data, n);
         }
-        KevSpare_SetSize(data, n);
     }
     if (direct != NULL) {
         KevSpare_Return(&loop->spares, direct, room);
@@ -129,49 +140,76 @@ joined(LoopObject *loop, PyObject *direct, Py_ssize_t room, Py_ssize_t n,
     return data;
 }
 
+/* A message filled direct: the rest of it, if there is one.  Only if there is
+   do we ask for it: an error or the end stays for the next read. */
+static void
+receive_rest(StreamObject *self, struct reception *got)
+{
+    int left = 0;
+    self->steady = 0;
+    if (ioctl(self->fd, FIONREAD, &left) < 0 || left <= 0) {
+        return;
+    }
+    struct iovec iov = {
+        .iov_base = self->loop->receive_buffer,
+        .iov_len = (size_t)(LOOP_RECEIVE_SIZE - got->room),
+    };
+    ssize_t n = receive(self, &iov, 1, &got->more);
+    if (n > 0) {
+        got->n += n;
+        self->last_read = (uint32_t)got->n;
+    }
+}
+
 /*
- * What data_received() is to be called with: a new reference and its room.
- * NULL if there is nothing (*ret_n <= 0 says why), or with an exception.
- * Guard held.
- *
- * Large messages are received where the program will read them: a stream that
- * had one is expected to have another of its size.
+ * Receives a message.  Messages that follow each other are mostly of one size:
+ * a stream whose last ones were is read straight into an object of that size,
+ * which the program will read.  If a large message has not proved that yet,
+ * what is beyond the size of the last one goes into the loop's buffer by the
+ * same call.  0 or -1 with an exception.  Guard held.
  */
-static PyObject *
-receive_bytes(StreamObject *self, ssize_t *ret_n, int *ret_more,
-              Py_ssize_t *ret_room)
+static int
+receive_message(StreamObject *self, struct reception *got)
 {
     LoopObject *loop = self->loop;
     if (loop == NULL || self->fd < 0) {
-        *ret_n = -EAGAIN;
-        return NULL;
+        got->n = -EAGAIN;
+        return 0;
     }
     struct iovec iov[2];
     size_t count = 0;
-    Py_ssize_t room = 0;
-    PyObject *direct = NULL;
-    if (self->last_read >= SPARE_LARGE) {
-        Py_ssize_t expected = self->last_read < LOOP_RECEIVE_SIZE
-            ? (Py_ssize_t)self->last_read : LOOP_RECEIVE_SIZE;
-        direct = KevSpare_Take(&loop->spares, expected, &room);
-        if (direct == NULL) {
-            return NULL;
+    Py_ssize_t last = self->last_read < LOOP_RECEIVE_SIZE
+        ? (Py_ssize_t)self->last_read + 1 : LOOP_RECEIVE_SIZE;
+    int steady = self->steady >= STEADY_READS && last > SPARE_SMALLEST;
+    if (steady || last > SPARE_LARGE) {
+        got->direct = KevSpare_Take(&loop->spares, last, &got->room);
+        if (got->direct == NULL) {
+            return -1;
         }
-        iov[count].iov_base = PyBytes_AS_STRING(direct);
-        iov[count++].iov_len = (size_t)room;
+        iov[count].iov_base = PyBytes_AS_STRING(got->direct);
+        iov[count++].iov_len = (size_t)got->room;
     }
-    if (room < LOOP_RECEIVE_SIZE) {
+    if (!steady && got->room < LOOP_RECEIVE_SIZE) {
         iov[count].iov_base = loop->receive_buffer;
-        iov[count++].iov_len = (size_t)(LOOP_RECEIVE_SIZE - room);
+        iov[count++].iov_len = (size_t)(LOOP_RECEIVE_SIZE - got->room);
     }
-    *ret_n = receive(self, iov, count, ret_more);
-    if (*ret_n <= 0) {
-        if (direct != NULL) {
-            KevSpare_Return(&loop->spares, direct, room);
+    got->n = receive(self, iov, count, &got->more);
+    if (got->n <= 0) {
+        if (got->direct != NULL) {
+            KevSpare_Return(&loop->spares, got->direct, got->room);
         }
-        return NULL;
+        return 0;
     }
-    return joined(loop, direct, room, *ret_n, ret_room);
+    if (steady && got->n == got->room && got->room < LOOP_RECEIVE_SIZE) {
+        receive_rest(self, got);
+    }
+    else if (got->n > last) {
+        self->steady = 0;
+    }
+    else if (self->steady < STEADY_READS) {
+        self->steady++;
+    }
+    return 0;
 }
 
 /* What came instead of data. */
@@ -296,23 +334,25 @@ read_plain(StreamObject *self, LoopObject *loop, PyObject *protocol)
     if (self->feed == FEED_STANDARD) {
         return read_to_standard(self, loop, protocol);
     }
-    int more = 0;
-    ssize_t n = 1;
-    Py_ssize_t room = 0;
-    PyObject *data;
+    struct reception got = {.direct = NULL};
+    int r;
     KEV_GUARD(self->monitor);
-    data = receive_bytes(self, &n, &more, &room);
+    r = receive_message(self, &got);
     KEV_UNGUARD();
-    if (n <= 0) {
-        return read_nothing(self, protocol, n);
+    if (r < 0) {
+        return KevStream_Fatal(self, READ_FAILED);
     }
+    if (got.n <= 0) {
+        return read_nothing(self, protocol, got.n);
+    }
+    PyObject *data = in_one_piece(loop, &got);
     if (data == NULL) {
         return KevStream_Fatal(self, READ_FAILED);
     }
     PyObject *res = PyObject_CallMethodOneArg(
         protocol, loop->state->str_data_received, data);
-    if (room > 0) {
-        KevSpare_Return(&loop->spares, data, room);
+    if (got.room > 0) {
+        KevSpare_Return(&loop->spares, data, got.room);
     }
     else {
         Py_DECREF(data);
@@ -321,7 +361,7 @@ read_plain(StreamObject *self, LoopObject *loop, PyObject *protocol)
         return KevStream_Fatal(self, DATA_RECEIVED_FAILED);
     }
     Py_DECREF(res);
-    return more;
+    return got.more;
 }
 
 /* The protocol's buffer: 0 with *ret_view to release, or -1. */

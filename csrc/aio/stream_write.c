@@ -18,6 +18,7 @@
 #include "aio/netio.h"
 
 #define IOV_COUNT 64
+#define JOIN_MAX 2048
 #define HELD_MAX ((size_t)64 * 1024)
 #define LOST_WRITES_BEFORE_WARNING 5
 #define WRITE_FAILED "Fatal write error on socket transport"
@@ -97,6 +98,25 @@ unwant_write(StreamObject *self)
     return KevLoop_StreamWantWrite(self->loop, self->fd, 0);
 }
 
+/* A few small pieces are cheaper to copy than to list for the kernel. */
+static ssize_t
+send_pieces(int fd, struct iovec *iov, size_t count, size_t size)
+{
+    char joined[JOIN_MAX];
+    if (count == 1) {
+        return net_send(fd, iov[0].iov_base, iov[0].iov_len);
+    }
+    if (size > sizeof(joined)) {
+        return net_sendv(fd, iov, count);
+    }
+    char *end = joined;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(end, iov[i].iov_base, iov[i].iov_len);
+        end += iov[i].iov_len;
+    }
+    return net_send(fd, joined, size);
+}
+
 /* Sends from the buffer.  1: it is empty, 0: the socket is full, -errno. */
 static int
 flush(StreamObject *self)
@@ -108,9 +128,7 @@ flush(StreamObject *self)
         for (size_t i = 0; i < count; i++) {
             asked += iov[i].iov_len;
         }
-        ssize_t n = count == 1
-            ? net_send(self->fd, iov[0].iov_base, iov[0].iov_len)
-            : net_sendv(self->fd, iov, count);
+        ssize_t n = send_pieces(self->fd, iov, count, asked);
         if (n == -EAGAIN || n == -EWOULDBLOCK) {
             return 0;
         }

@@ -7,6 +7,7 @@ compares what it has with what was sent.
 import asyncio
 import random
 import socket
+import struct
 import sys
 
 import pytest
@@ -210,3 +211,44 @@ async def test_pause_ends_the_reading():
             assert len(sizes) <= before + 1
             link.transport.resume_reading()
         await sending
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX], ids=["tcp", "unix"])
+@pytest.mark.parametrize("usual", [480, 1024, 20_000])
+async def test_larger_than_the_ones_before(usual, family):
+    """After many messages of one size one that is larger, by however much,
+    comes in one call, too."""
+    seen = []
+    async with Link(seen.append, family) as link:
+        for number, more in enumerate([1, 31, 63, 64, 65, 127, 128, 640, 5000]):
+            for _ in range(8):
+                await link.say(b"u" * usual)
+            seen.clear()
+            sent = message(usual + more, number)
+            await link.say(sent)
+            assert seen == [sent]
+
+
+@pytest.mark.parametrize("more", range(60, 68))
+@pytest.mark.parametrize("end", ["close", "reset", "half"])
+async def test_the_end_right_behind_a_larger_message(end, more):
+    """The end or the error that follows such a message at once is told."""
+    lost = asyncio.get_running_loop().create_future()
+    seen = []
+    async with Link(seen.append, socket.AF_INET) as link:
+        link.receiver.connection_lost = lost.set_result
+        for _ in range(8):
+            await link.say(b"u" * 1024)
+        seen.clear()
+        link.raw.send(b"v" * (1024 + more))
+        if end == "reset":
+            link.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if end == "half":
+            link.raw.shutdown(socket.SHUT_WR)
+        else:
+            link.raw.close()
+        error = await lost
+        if end == "reset":
+            assert isinstance(error, ConnectionResetError)
+        else:
+            assert error is None and b"".join(seen) == b"v" * (1024 + more)
