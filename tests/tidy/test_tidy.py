@@ -8,7 +8,7 @@ import pytest
 import rules
 
 ROOT = Path(__file__).parents[2]
-OURS = ("csrc", "kevent", "tests", "benchmarks", ".ci")
+OURS = ("csrc", "kevent", "tests", "benchmarks", "docs", ".ci")
 
 
 def source_files():
