@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import socket
 import threading
@@ -433,6 +434,37 @@ def streams_pingpong(bench: Bench, count: int) -> int:
         await asyncio.sleep(0.001)
 
     return bench.timed(main())
+
+
+@workload("descriptors", "a message through a pipe's transports", 3_000)
+def pipe_message(bench: Bench, count: int) -> int:
+    """64 bytes by a write pipe transport to a read pipe transport, one after the other."""
+    loop, left = bench.loop, count
+    ends = []
+    message = bytes(64)
+
+    class Reading(asyncio.Protocol):
+        def data_received(self, data):
+            nonlocal left
+            left -= 1
+            if left:
+                ends[1].write(message)
+            else:
+                loop.stop()
+
+    async def connect():
+        out, into = os.pipe()
+        for make, protocol, fd, mode in (
+                (loop.connect_read_pipe, Reading, out, "rb"),
+                (loop.connect_write_pipe, asyncio.Protocol, into, "wb")):
+            ends.append((await make(protocol, open(fd, mode, 0)))[0])
+
+    loop.run_until_complete(connect())
+    took = bench.until_stopped(lambda: ends[1].write(message))
+    for end in ends:
+        end.close()
+    loop.run_until_complete(asyncio.sleep(0.001))
+    return took
 
 
 # ---- life -------------------------------------------------------------------

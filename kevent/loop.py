@@ -24,6 +24,7 @@ from socket import (
 )
 
 from . import _core
+from .pipes import ReadPipeTransport, WritePipeTransport
 from .transports import DatagramTransport, StreamTransport
 
 __all__ = ("EventLoop", "new_event_loop", "run")
@@ -194,6 +195,12 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
             return super()._make_socket_transport(sock, protocol, waiter, **kwargs)
         self._ensure_fd_no_transport(sock)
         return self._stream_class(self, sock, protocol, waiter, **kwargs)
+
+    def _make_read_pipe_transport(self, pipe, protocol, waiter=None, extra=None):
+        return ReadPipeTransport(self, pipe, protocol, waiter, extra)
+
+    def _make_write_pipe_transport(self, pipe, protocol, waiter=None, extra=None):
+        return WritePipeTransport(self, pipe, protocol, waiter, extra)
 
     def _make_ssl_transport(
             self, rawsock, protocol, sslcontext, waiter=None, *,

@@ -4,6 +4,7 @@
 #include "aio/datagram.h"
 #include "aio/handle.h"
 #include "aio/loop.h"
+#include "aio/pipe.h"
 #include "aio/ready.h"
 #include "aio/stream.h"
 #include "aio/streams.h"
@@ -88,7 +89,10 @@ KevAio_Setup(PyObject *module, ModState *state)
         || KevDatagram_Setup(module, state) < 0) {
         return -1;
     }
-    return KevStreams_Setup(module, state);
+    if (KevStreams_Setup(module, state) < 0) {
+        return -1;
+    }
+    return KevPipe_Setup(module, state);
 }
 
 void

@@ -30,6 +30,11 @@
     X(str_done) X(str_set_result) X(str_set_exception) X(str_log)         \
     X(str_loop) X(str_datagram_received) X(str_datagrams_received)        \
     X(str_error_received)                                                 \
+    X(pipe_reader_type) X(pipe_writer_type) X(str_underscore_fileno)      \
+    X(str_underscore_closing)                                              \
+    X(str_protocol) X(str_read_end) X(str_read_failed)                    \
+    X(str_write_slowly) X(str_write_failed) X(str_write_on_failed)        \
+    X(str_all_written) X(str_keep)                                        \
     KEV_STREAMS_STATE(X)
 
 /* What the interned names say, in the same order. */
@@ -63,6 +68,14 @@
     X(str_datagram_received, "datagram_received")                         \
     X(str_datagrams_received, "datagrams_received")                       \
     X(str_error_received, "error_received")                               \
+    X(str_underscore_fileno, "_fileno")                                   \
+    X(str_underscore_closing, "_closing")                                \
+    X(str_protocol, "_protocol")                                          \
+    X(str_read_end, "_read_end") X(str_read_failed, "_read_failed")       \
+    X(str_write_slowly, "_write_slowly")                                  \
+    X(str_write_failed, "_write_failed")                                  \
+    X(str_write_on_failed, "_write_on_failed")                            \
+    X(str_all_written, "_all_written") X(str_keep, "_keep")               \
     KEV_STREAMS_NAMES(X)
 
 struct HandleObject;

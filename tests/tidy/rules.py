@@ -277,7 +277,8 @@ def function_length(path: str, text: str) -> Iterator[Slip]:
 PACKAGE_IMPORTS = {
     "__init__.py": {"_core", "loop", "policy", "selectors", "streams"},
     "__main__.py": {"", "loop", "policy"},
-    "loop.py": {"_core", "streams", "transports"},
+    "loop.py": {"_core", "pipes", "streams", "transports"},
+    "pipes.py": {"_core"},
     "policy.py": {"loop", "streams"},
     "selectors.py": {"_core"},
     "streams.py": {"_core"},
