@@ -122,6 +122,68 @@ def raising_protocols(loop):
 
 
 @scenario
+def datagrams(loop):
+    """Endpoints that echo batches, are paused, cannot send, raise, are dropped."""
+    class Echo(asyncio.DatagramProtocol):
+        count = 0
+        def connection_made(self, transport):
+            self.transport = transport
+        def datagram_received(self, data, addr):
+            self.count += 1
+            self.transport.sendto(bytearray(data), addr)
+            if data == b"2":
+                self.transport.pause_reading()
+            if data == b"4":
+                raise ValueError
+    class Lists(Echo):
+        def datagrams_received(self, datagrams):
+            for data, addr in datagrams:
+                Echo.datagram_received(self, data, addr)
+    for kind in (Echo, Lists):
+        for end in ("close", "abort", "drop", "late"):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.bind(("127.0.0.1", 0))
+            sock.setblocking(False)
+            protocol = kind()
+            transport = loop._make_datagram_transport(sock, protocol)
+            spin(loop)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
+                raw.connect(sock.getsockname())
+                for number in range(6):
+                    raw.send(b"%d" % number)
+                spin(loop)
+                assert protocol.count
+                if end != "late":
+                    transport.resume_reading()
+                    spin(loop)
+                transport.sendto(b"x" * 70_000, raw.getsockname())
+            if end == "drop":
+                transport.pause_reading()
+                del protocol.transport, protocol, transport
+                gc.collect()
+            elif end == "close":
+                transport.close()
+            else:
+                transport.abort()
+            spin(loop)
+    theirs, ours = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in "ab")
+    theirs.bind(b"\0kevent-scenario-%d" % os.getpid())
+    ours.connect(theirs.getsockname())
+    ours.setblocking(False)
+    transport = loop._make_datagram_transport(ours, Echo())
+    spin(loop)
+    while not transport.get_write_buffer_size():
+        transport.sendto(b"x" * 1000)
+    transport.sendto(bytearray(b"x"))
+    theirs.recv(1000)
+    spin(loop)
+    theirs.close()
+    spin(loop)
+    transport.abort()
+    spin(loop)
+
+
+@scenario
 def readers(loop):
     """add_reader and add_writer, replaced, removed and left to the end."""
     left, right = socket.socketpair()

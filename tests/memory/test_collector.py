@@ -89,6 +89,36 @@ def test_transport():
     theirs.close()
 
 
+def test_datagram_transport():
+    """Loop, socket, protocol, address, contexts, what waits at either end; and
+    the loop the addresses that it knows."""
+    class Protocol(asyncio.DatagramProtocol):
+        def datagram_received(self, data, addr):
+            self.addr = addr
+            transport.pause_reading()
+    loop = kevent.new_event_loop()
+    theirs, ours = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in "ab")
+    for each in (theirs, ours):
+        each.bind(("127.0.0.1", 0))
+        each.setblocking(False)
+    protocol, address = Protocol(), theirs.getsockname()
+    transport = loop._make_datagram_transport(ours, protocol, address)
+    data = [b"0" * 10, b"1" * 10]
+    for one in data:
+        theirs.sendto(one, ours.getsockname())
+    for _ in range(3):
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+    assert_shows(transport, loop, ours, protocol, address, transport._extra, protocol.addr)
+    assert data[1] in gc.get_referents(transport)
+    assert_shows(loop, transport._protocol.addr)
+    transport.abort()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    theirs.close()
+
+
 def test_queue_ring_selector():
     """The ring of a queue, the buffer of a ring, the keys of a selector."""
     class Memory(bytearray):

@@ -27,6 +27,11 @@ class Protocol(asyncio.Protocol):
         self.transport = transport
     def data_received(self, data):
         pass
+class Datagrams(asyncio.DatagramProtocol):
+    def connection_made(self, transport):
+        self.transport = transport
+    def datagram_received(self, data, addr):
+        self.transport.sendto(data, addr); self.transport.sendto(bytearray(data), addr)
 protocols = []
 def factory():
     protocols.append(Protocol())
@@ -70,6 +75,29 @@ def readers():
 def closing():
     transport.get_extra_info("peername"); transport.abort(); loop._run_once()
 
+def datagrams():
+    for data in (b"one", b"two", b"three"):
+        udp_raw.send(data)
+    loop._run_once()
+
+def send_datagrams():
+    udp.sendto(b"x", udp_raw.getsockname()); udp.sendto(bytearray(b"x"), udp_raw.getsockname())
+    udp.sendto(b"x" * 70000, udp_raw.getsockname())
+    while not full.get_write_buffer_size() and not full.is_closing():
+        full.sendto(bytearray(1000))
+    for _ in range(20):
+        full.sendto(b"x")
+
+def datagram_closing():
+    repr(udp); udp.abort(); full.close(); loop._run_once()
+
+def a_datagram_transport():
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with sock:
+        sock.setblocking(False)
+        loop._make_datagram_transport(sock, Datagrams()).abort()
+        loop._run_once()
+
 def a_loop():
     kevent.EventLoop().close()
 
@@ -93,6 +121,19 @@ for nth in range(400):
     ours.setblocking(False)
     theirs.setblocking(False)
     transport = loop._make_socket_transport(ours, Protocol())
+    if "datagram" in sys.argv[1]:
+        udp_raw = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp_sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp_sock.bind(("127.0.0.1", 0))
+        udp_sock.setblocking(False)
+        udp_raw.connect(udp_sock.getsockname())
+        udp = loop._make_datagram_transport(udp_sock, Datagrams())
+        full_peer = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        full_peer.bind(b"\\0kevent-memory-%d" % os.getpid())
+        full_sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        full_sock.connect(full_peer.getsockname())
+        full_sock.setblocking(False)
+        full = loop._make_datagram_transport(full_sock, Datagrams())
     loop.call_soon(loop.stop)
     loop.run_forever()
     if sys.argv[1] == "accept":
@@ -117,6 +158,11 @@ for nth in range(400):
     failures += bool(failed)
     theirs.close()
     transport.abort()
+    if "datagram" in sys.argv[1]:
+        udp.abort()
+        full.abort()
+        udp_raw.close()
+        full_peer.close()
     loop._thread_id = None
     for _ in range(3):
         loop.call_soon(loop.stop)
@@ -145,7 +191,8 @@ print("survived", failures)
 """
 
 OPERATIONS = ("call_soon", "call_later", "callbacks", "timer_callbacks", "write", "read",
-              "accept", "readers", "closing", "a_loop", "a_selector", "a_queue")
+              "accept", "readers", "closing", "datagrams", "send_datagrams",
+              "datagram_closing", "a_datagram_transport", "a_loop", "a_selector", "a_queue")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
