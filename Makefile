@@ -31,7 +31,7 @@ PIP := $(PY) -m pip -q --no-python-version-warning
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*.c csrc/*/*.h)
 CC ?= cc
 
-.PHONY: help demo test test-python prepare build tidy suite conformance symbols sdist asan \
+.PHONY: help demo test test-python prepare build tidy suite typing conformance symbols sdist asan \
     bench bench-quick dumazet ecosystem instructions bench-echo syscalls shell clean clean-all
 
 help: ## this list
@@ -90,7 +90,7 @@ $(VENV)/built-strictly: $(SOURCES) | $(VENV)/ready
 
 # What the demo and some tests use.  A Python that is too new for one of them
 # goes without it: what needs it says so.
-EXTRAS := aiohttp uvloop pytest-benchmark tqdm
+EXTRAS := aiohttp uvloop pytest-benchmark tqdm mypy numpy
 $(VENV)/extras: Makefile | $(VENV)/ready
 	@$(PIP) install $(EXTRAS) || for p in $(EXTRAS); do $(PIP) install $$p || \
 	    echo "note: $$p cannot be installed for $$($(PY) -V)"; done
@@ -116,6 +116,9 @@ suite: $(VENV)/built-strictly $(VENV)/pytest $(VENV)/extras ## all tests that py
 
 tidy: $(VENV)/pytest ## the rules that the source text keeps
 	$(PYTEST) -q tests/tidy
+
+typing: $(VENV)/built-strictly $(VENV)/pytest $(VENV)/extras ## mypy: the stubs against the code, a program against the stubs
+	$(PYTEST) -q tests/typing
 
 conformance: $(VENV)/built-strictly ## CPython's own asyncio and selectors tests
 	@$(PY) -m tests.conformance || { s=$$?; [ $$s -eq 77 ] && \

@@ -1,8 +1,8 @@
 """Types of kevent._core, the C half of kevent."""
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from selectors import SelectorKey
 from types import TracebackType
-from typing import Any, Protocol, final, overload
+from typing import Any, Final, Protocol, final, overload
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer, structseq
 from typing_extensions import Self, disjoint_base
@@ -203,6 +203,10 @@ def kevent_record(
 
 @final
 class siginfo(structseq[int], tuple[int, int, int, int, int, int, int, int, int]):
+    __match_args__: Final = (
+        "si_signo", "si_code", "si_errno", "si_pid", "si_uid", "si_status", "si_band",
+        "si_value", "count",
+    )
     @property
     def si_signo(self) -> int: ...
     @property
@@ -224,6 +228,7 @@ class siginfo(structseq[int], tuple[int, int, int, int, int, int, int, int, int]
 
 @final
 class inode_record(structseq[Any], tuple[int, int, str]):
+    __match_args__: Final = ("mask", "cookie", "name")
     @property
     def mask(self) -> int: ...
     @property
@@ -343,7 +348,6 @@ class SelectorMap:
 
 @disjoint_base
 class Selector:
-    def __init__(self) -> None: ...
     def register(
         self, fileobj: FileDescriptorLike, events: int, data: Any = None
     ) -> SelectorKey: ...
@@ -352,9 +356,7 @@ class Selector:
         self, fileobj: FileDescriptorLike, events: int, data: Any = None
     ) -> SelectorKey: ...
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]: ...
-    def get_map(self) -> SelectorMap | None: ...
+    def get_map(self) -> Mapping[FileDescriptorLike, SelectorKey]: ...
     def get_key(self, fileobj: FileDescriptorLike, /) -> SelectorKey: ...
     def fileno(self) -> int: ...
     def close(self) -> None: ...
-
-# ---- the event loop ---------------------------------------------------------
