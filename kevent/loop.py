@@ -185,6 +185,50 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
             super()._make_self_pipe()
         super().add_signal_handler(sig, callback, *args)
 
+    # ---- calls on sockets -----------------------------------------------------------
+
+    # The C half gives the result, a future that will have it, or NotImplemented
+    # for what is not ordinary; asyncio's coroutine begins anew then.
+
+    async def sock_recv(self, sock, n):
+        """Receive up to n bytes."""
+        got = self._try_recv(sock, n)
+        if type(got) is bytes:
+            return got
+        if got is NotImplemented:
+            return await super().sock_recv(sock, n)
+        try:
+            return await got
+        except BaseException:
+            self._forget_call(sock, got)
+            raise
+
+    async def sock_recv_into(self, sock, buf):
+        """Receive into a buffer; returns how many bytes."""
+        got = self._try_recv_into(sock, buf)
+        if type(got) is int:
+            return got
+        if got is NotImplemented:
+            return await super().sock_recv_into(sock, buf)
+        try:
+            return await got
+        except BaseException:
+            self._forget_call(sock, got)
+            raise
+
+    async def sock_sendall(self, sock, data):
+        """Send all of data."""
+        got = self._try_sendall(sock, data)
+        if got is None:
+            return None
+        if got is NotImplemented:
+            return await super().sock_sendall(sock, data)
+        try:
+            return await got
+        except BaseException:
+            self._forget_call(sock, got)
+            raise
+
     # ---- transports ----------------------------------------------------------------
 
     # What only looks like a socket, or has methods of its own, is served by

@@ -15,6 +15,7 @@
 #include "aio/compat.h"
 #include "aio/datagram.h"
 #include "aio/guard.h"
+#include "aio/sock.h"
 #include "aio/stream.h"
 #include "mod/errors.h"
 
@@ -541,6 +542,7 @@ loop_dealloc(PyObject *op)
     (void)loop_clear(op);
     release_kernel(self);
     PyMem_Free(self->fds);
+    PyMem_Free(self->idle);
     Py_CLEAR(self->ready);
     Py_CLEAR(self->due);
     Py_CLEAR(self->again);
@@ -652,6 +654,14 @@ static PyMethodDef loop_methods[] = {
     {"_ensure_fd_no_transport", KEV_GUARDED(KevLoop_EnsureNoTransport),
      METH_O, NULL},
     {"_watched", KEV_GUARDED(KevLoop_Watched), METH_NOARGS, NULL},
+    {"_try_recv", (PyCFunction)(void (*)(void))KevSock_Recv, METH_FASTCALL,
+     NULL},
+    {"_try_recv_into", (PyCFunction)(void (*)(void))KevSock_RecvInto,
+     METH_FASTCALL, NULL},
+    {"_try_sendall", (PyCFunction)(void (*)(void))KevSock_SendAll,
+     METH_FASTCALL, NULL},
+    {"_forget_call", (PyCFunction)(void (*)(void))KevSock_Forget,
+     METH_FASTCALL, NULL},
     {"_accept_streams", (PyCFunction)(void (*)(void))KevLoop_AcceptStreams,
      METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},

@@ -43,6 +43,13 @@ struct loop_fd {
     };
 };
 
+/* A registration that waits for the next call of sock.c. */
+struct loop_idle {
+    int fd;
+    uint32_t generation;
+    uint32_t pass;
+};
+
 typedef struct LoopObject {
     PyObject_HEAD
     ModState *state;
@@ -60,6 +67,9 @@ typedef struct LoopObject {
     struct timer_heap timers;
     struct loop_fd *fds;
     int fds_count;
+    struct loop_idle *idle;       /* in the order of their passes */
+    uint32_t idle_count;
+    uint32_t idle_room;
     char *receive_buffer;         /* made when first needed */
     struct datagram_arena *datagrams;  /* the same */
     uint32_t gathering;           /* batches of datagrams being delivered:
@@ -188,7 +198,20 @@ void KevLoop_TransportAnchor(struct TransportObject *transport, int anchored);
 int KevLoop_StreamWantWrite(LoopObject *self, int fd, int want);
 int KevLoop_DatagramWantWrite(LoopObject *self, int fd, int want);
 
-/* RuntimeError if a transport that is not closing uses fd. */
+/* The receive buffer is there.  0 or -1 with MemoryError. */
+int KevLoop_MakeReceiveBuffer(LoopObject *self);
+
+/* Put a call of sock.c in the place of fd's reader or writer: 0 or -1 with an
+   exception.  Take it away if it is there: never fails. */
+int KevLoop_SockWatch(LoopObject *self, int fd, PyObject *call, int writing);
+void KevLoop_SockUnwatch(LoopObject *self, int fd, PyObject *call,
+                         int writing);
+
+/* Forget registrations that KevLoop_SockUnwatch() left: all, or old ones. */
+void KevLoop_SockSweep(LoopObject *self, int all);
+
+/* RuntimeError if a transport that is not closing uses fd; fileobj, for the
+   message, may be NULL. */
 int KevLoop_CheckNoTransport(LoopObject *self, int fd, PyObject *fileobj);
 
 /* Forget every descriptor. */

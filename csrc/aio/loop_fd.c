@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "aio/callargs.h"
+#include "aio/sock.h"
 #include "aio/datagram.h"
 #include "aio/guard.h"
 #include "aio/stream.h"
@@ -162,6 +163,15 @@ callback_events(const struct loop_fd *row)
         | (row->writer != NULL ? WRITABLE : 0);
 }
 
+/* A callback may leave data behind; a call of sock.c waits only for what it
+   has seen to be over. */
+static uint32_t
+mode_of(LoopObject *self, PyObject *handle)
+{
+    return KevSock_IsCall(self->state, handle)
+        ? KEVENT_REQ_ET : KEVENT_REQ_LEVEL;
+}
+
 /* Sets the reader or writer of a row; handle is borrowed. */
 static int
 set_callback(LoopObject *self, int fd, PyObject *handle, int writing)
@@ -179,10 +189,18 @@ set_callback(LoopObject *self, int fd, PyObject *handle, int writing)
         return -1;
     }
     uint32_t add = writing ? WRITABLE : READABLE;
-    int r = row->owner == FD_FREE
-        ? kevent_add(self, fd, add, KEVENT_REQ_LEVEL)
-        : kevent_modify(self, fd, callback_events(row) | add,
-                        KEVENT_REQ_LEVEL);
+    uint32_t mode = mode_of(self, handle);
+    int r;
+    if (row->owner == FD_FREE) {
+        r = kevent_add(self, fd, add, mode);
+    }
+    else {
+        PyObject *other = writing ? row->reader : row->writer;
+        if (other != NULL && mode_of(self, other) == KEVENT_REQ_LEVEL) {
+            mode = KEVENT_REQ_LEVEL;
+        }
+        r = kevent_modify(self, fd, callback_events(row) | add, mode);
+    }
     if (r < 0) {
         return -1;
     }
@@ -227,6 +245,87 @@ drop_callback(LoopObject *self, int fd, int writing)
     int r = KevHandle_Cancel(self->state, old);
     Py_DECREF(old);
     return r < 0 ? -1 : 1;
+}
+
+int
+KevLoop_SockWatch(LoopObject *self, int fd, PyObject *call, int writing)
+{
+    return set_callback(self, fd, call, writing);
+}
+
+static int
+idle_push(LoopObject *self, int fd)
+{
+    if (self->idle_count == self->idle_room) {
+        uint32_t room = self->idle_room > 0 ? self->idle_room * 2 : 16;
+        struct loop_idle *idle = PyMem_Realloc(
+            self->idle, (size_t)room * sizeof(*idle));
+        if (idle == NULL) {
+            return -1;
+        }
+        self->idle = idle;
+        self->idle_room = room;
+    }
+    self->idle[self->idle_count++] = (struct loop_idle){
+        .fd = fd,
+        .generation = self->fds[fd].generation,
+        .pass = self->pass,
+    };
+    return 0;
+}
+
+/*
+ * The registration, edge-triggered, stays until a second poll finds it idle:
+ * asyncio drops it one iteration after the call was done, and so do we, but
+ * for a program that has called again by then, which costs no more than a
+ * look at what is ready.
+ */
+void
+KevLoop_SockUnwatch(LoopObject *self, int fd, PyObject *call, int writing)
+{
+    struct loop_fd *row = row_of(self, fd);
+    if (row == NULL || row->owner != FD_CALLBACKS) {
+        return;
+    }
+    PyObject **slot = writing ? &row->writer : &row->reader;
+    PyObject *other = writing ? row->reader : row->writer;
+    if (*slot != call) {
+        return;
+    }
+    *slot = NULL;
+    if (other != NULL && mode_of(self, other) == KEVENT_REQ_LEVEL) {
+        if (kevent_modify(self, fd, callback_events(row), KEVENT_REQ_LEVEL)
+            < 0) {
+            PyErr_Clear();  /* closed behind our back: nothing is reported */
+        }
+    }
+    else if (other == NULL && idle_push(self, fd) < 0) {
+        row->owner = FD_FREE;
+        kevent_remove(self, fd);
+    }
+    Py_DECREF(call);
+}
+
+void
+KevLoop_SockSweep(LoopObject *self, int all)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < self->idle_count; i++) {
+        struct loop_idle idle = self->idle[i];
+        struct loop_fd *row = row_of(self, idle.fd);
+        if (row == NULL || row->owner != FD_CALLBACKS
+            || row->generation != idle.generation || row->reader != NULL
+            || row->writer != NULL) {
+            continue;
+        }
+        if (!all && self->pass - idle.pass < 1) {
+            self->idle[kept++] = idle;
+            continue;
+        }
+        row->owner = FD_FREE;
+        kevent_remove(self, idle.fd);
+    }
+    self->idle_count = kept;
 }
 
 /* The number of a descriptor or of an object with fileno(); -1 with the
@@ -305,10 +404,16 @@ KevLoop_CheckNoTransport(LoopObject *self, int fd, PyObject *fileobj)
     if (transport == NULL) {
         return 0;
     }
+    fileobj = fileobj != NULL ? Py_NewRef(fileobj) : PyLong_FromLong(fd);
+    if (fileobj == NULL) {
+        Py_DECREF(transport);
+        return -1;
+    }
     PyErr_Format(PyExc_RuntimeError,
                  "File descriptor %R is used by transport %R", fileobj,
                  transport);
     Py_DECREF(transport);
+    Py_DECREF(fileobj);
     return -1;
 }
 
@@ -544,6 +649,10 @@ static int
 run_callback(LoopObject *self, int fd, PyObject *handle, int writing)
 {
     ModState *state = self->state;
+    if (KevSock_IsCall(state, handle)) {
+        self->callbacks_run++;
+        return KevSock_Ready(self, fd, handle, writing);
+    }
     if (Py_IS_TYPE(handle, (PyTypeObject *)state->handle_type)
         && KEV_PEEK(((HandleObject *)handle)->cancelled) == Py_True) {
         int r;
@@ -670,7 +779,8 @@ KevLoop_Watched(PyObject *op, PyObject *Py_UNUSED(ignored))
     for (int fd = 0; fd < self->fds_count; fd++) {
         struct loop_fd *row = &self->fds[fd];
         PyObject *value;
-        if (row->owner == FD_CALLBACKS) {
+        if (row->owner == FD_CALLBACKS
+            && (row->reader != NULL || row->writer != NULL)) {
             int events = (row->reader != NULL ? 1 : 0)
                 | (row->writer != NULL ? 2 : 0);
             /* N: held before memory is asked for, which may run anything. */

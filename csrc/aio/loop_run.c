@@ -63,6 +63,9 @@ poll_once(LoopObject *self)
     if (wait_time(self, &timeout_ns) < 0 || KevLoop_CheckOpen(self) < 0) {
         return 1;
     }
+    if (self->idle_count > 0) {
+        KevLoop_SockSweep(self, timeout_ns != 0);
+    }
     struct kev_queue *queue = self->queue;
     int r;
     if (timeout_ns == 0) {

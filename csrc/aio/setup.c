@@ -6,6 +6,7 @@
 #include "aio/loop.h"
 #include "aio/pipe.h"
 #include "aio/ready.h"
+#include "aio/sock.h"
 #include "aio/stream.h"
 #include "aio/streams.h"
 
@@ -82,6 +83,7 @@ KevAio_Setup(PyObject *module, ModState *state)
     if (KevHandle_Setup(module, state) < 0
         || KevSafeHandle_Setup(module, state) < 0
         || KevReady_Setup(module, state) < 0
+        || KevSock_Setup(module, state) < 0
         || KevLoop_Setup(module, state) < 0) {
         return -1;
     }

@@ -10,7 +10,7 @@
     /* our types */                                                       \
     X(handle_type) X(timer_type) X(safe_handle_type)                      \
     X(ready_type) X(loop_type)                                            \
-    X(stream_type) X(datagram_type)                                       \
+    X(stream_type) X(datagram_type) X(sock_call_type)                     \
     /* of Python's, looked up once */                                     \
     X(extract_stack) X(getframe) X(buffered_protocol)                     \
     X(thread_safe_handle) X(socket_class) X(set_result_unless_cancelled)  \
@@ -28,6 +28,7 @@
     X(str_pause_writing) X(str_resume_writing) X(str_fatal_error)         \
     X(str_connection_lost_own) X(str_attach) X(str_detach) X(str_close)   \
     X(str_done) X(str_set_result) X(str_set_exception) X(str_log)         \
+    X(str_gettimeout)                                                     \
     X(str_loop) X(str_datagram_received) X(str_datagrams_received)        \
     X(str_error_received)                                                 \
     X(pipe_reader_type) X(pipe_writer_type) X(str_underscore_fileno)      \
@@ -63,6 +64,7 @@
     X(str_attach, "_attach") X(str_detach, "_detach")                     \
     X(str_close, "close") X(str_done, "done")                             \
     X(str_set_result, "set_result") X(str_set_exception, "set_exception") \
+    X(str_gettimeout, "gettimeout")                                       \
     X(str_log, "_log") X(str_loop, "loop")                                \
     X(str_task_class, "Task") X(str_future_class, "Future")               \
     X(str_datagram_received, "datagram_received")                         \

@@ -297,9 +297,8 @@ read_to_standard(StreamObject *self, LoopObject *loop, PyObject *protocol)
     return r < 0 ? KevStream_Fatal(self, DATA_RECEIVED_FAILED) : more;
 }
 
-/* The loop's buffer is there.  0 or -1 with MemoryError. */
-static int
-make_buffer(LoopObject *loop)
+int
+KevLoop_MakeReceiveBuffer(LoopObject *loop)
 {
     if (loop->receive_buffer == NULL) {
         /* Given back at once: from that malloc learns to keep such blocks
@@ -320,7 +319,7 @@ make_buffer(LoopObject *loop)
 static int
 read_plain(StreamObject *self, LoopObject *loop, PyObject *protocol)
 {
-    if (make_buffer(loop) < 0) {
+    if (KevLoop_MakeReceiveBuffer(loop) < 0) {
         return KevStream_Fatal(self, READ_FAILED);
     }
     if (self->feed == FEED_OURS) {
