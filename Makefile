@@ -154,7 +154,7 @@ asan: $(VENV)/ready $(VENV)/pytest $(VENV)/extras ## extension under ASan+UBSan,
 	    KEVENT_TEST_SLOWNESS=5 \
 	    $(abspath $(PY)) -m pytest -p no:cacheprovider -q $(ASAN_SUITES)
 
-.PHONY: faults fallbacks
+.PHONY: faults fallbacks fuzz fuzz-core hostile connections
 
 # FULL=0: the short forms, for a machine that does this often.
 FULL ?= 1
@@ -165,6 +165,31 @@ faults: $(VENV)/built-strictly $(VENV)/pytest core-faults ## each call to the ke
 
 fallbacks: $(VENV)/built-strictly $(VENV)/pytest ## the same tests without the newer system calls
 	$(PROOF) tests/faults/test_fallbacks.py
+
+$(VENV)/hypothesis: Makefile | $(VENV)/ready
+	$(PIP) install hypothesis
+	@touch $@
+
+# The core under libFuzzer.  What it has found out is kept in build/fuzz.
+CLANG ?= $(firstword $(foreach c,clang clang-18 clang-17 clang-16 clang-15 clang-14,\
+    $(if $(shell command -v $(c)),$(c))))
+FUZZ_SECONDS ?= $(if $(filter 0,$(FULL)),30,600)
+build/fuzz/core: tests/fuzz/fuzz_core.c $(wildcard csrc/kev/*)
+	@mkdir -p $(@D)/corpus
+	$(CLANG) -std=gnu11 -g -O1 -Wall -Wextra -Werror -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -DKEV_DEBUG -DKEV_NO_FREELIST -Icsrc \
+	    tests/fuzz/fuzz_core.c $(wildcard csrc/kev/*.c) -lpthread -lrt -o $@
+
+fuzz-core: ## calls of the core at random, against a model (clang: libFuzzer)
+	@if [ -z "$(CLANG)" ]; then echo "note: no clang here: the core is not fuzzed"; else \
+	    $(MAKE) -s build/fuzz/core && build/fuzz/core -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=800 -timeout=20 -print_final_stats=1 -verbosity=1 \
+	    -artifact_prefix=build/fuzz/ build/fuzz/corpus 2>build/fuzz/log \
+	    || { tail -40 build/fuzz/log; exit 1; }; \
+	    grep -E 'number_of_executed|peak_rss' build/fuzz/log; fi
+
+fuzz: fuzz-core $(VENV)/built-strictly $(VENV)/pytest $(VENV)/hypothesis ## the same of the loop, against asyncio; wrong arguments
+	$(PROOF) tests/fuzz
 
 sdist: $(VENV)/ready ## build the sdist, install it elsewhere, import it
 	rm -rf $(VENV)/sdist

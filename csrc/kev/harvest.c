@@ -138,7 +138,13 @@ kev_harvest_to_ring(struct kev_queue *queue, const struct epoll_event *events,
     uint64_t start = ring->produced;
     uint32_t room = kev_ring_room(ring);
     uint64_t stop = start + (room < limit ? room : limit);
-    bool direct = queue->ready.count == 0;
+    bool direct = true;
+    if (queue->ready.count != 0) {
+        /* What was queued before may be among it, and is told once. */
+        kev_harvest(queue, events, count);
+        (void)kev_ready_to_ring(queue, (uint32_t)(stop - start));
+        count = 0;
+    }
     for (int i = 0; i < count; i++) {
         uint64_t data = events[i].data.u64;
         uint32_t happened = events[i].events;
@@ -170,7 +176,14 @@ kev_harvest_to_buf(struct kev_queue *queue, const struct epoll_event *events,
                    int count, struct ukevent *buf, uint32_t max)
 {
     uint32_t filled = 0;
-    bool direct = queue->ready.count == 0;
+    bool direct = true;
+    if (queue->ready.count != 0) {
+        kev_harvest(queue, events, count);
+        while (filled != max && kev_ready_take(queue, &buf[filled])) {
+            filled++;
+        }
+        count = 0;
+    }
     for (int i = 0; i < count; i++) {
         uint64_t data = events[i].data.u64;
         uint32_t happened = events[i].events;

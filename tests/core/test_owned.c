@@ -521,3 +521,22 @@ TEST(owned_lull_of_another_thread)
     pair_close(pair);
     free(ring);
 }
+
+TEST(owned_what_was_queued_is_told_once)
+{
+    /* Made ready by the program, and ready by itself, in one harvest. */
+    struct kev_queue *queue = open_owned();
+    struct kevent_ring *ring = ring_new(queue, 8);
+    struct pair pair = pair_pipe();
+    struct ukevent uk = uk_user(7, KEVENT_REQ_READY);
+    CHECK_EQ(add(queue, uk), 0);
+    CHECK_EQ(add(queue, uk_poll(pair.near, IN, LEVEL)), 0);
+    write_byte(pair.far);
+    CHECK_EQ(ready(queue, uk_poll(pair.near, IN, LEVEL)), 1);
+    CHECK_EQ(kev_queue_poll(queue, 0), 2);
+    kev_queue_consume(queue, 2);
+    CHECK_EQ(kev_queue_poll(queue, 0), 1);
+    close_queue(queue);
+    pair_close(pair);
+    free(ring);
+}
