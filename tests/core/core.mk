@@ -48,7 +48,7 @@ $(eval $(call core_program,build/evtest,-O2,\
 $(eval $(call core_program,build/webserver,-O2,\
     $(CORE_SOURCES) benchmarks/examples/webserver.c))
 
-.PHONY: core core-asan core-tsan core-faults core-bench core-dumazet core-examples
+.PHONY: core core-asan core-tsan core-faults core-bench core-dumazet core-examples core-threads
 
 core: build/core/program ## the core's tests, without Python
 	@$(CORE_LIMIT) build/core/program core $(K)
@@ -65,6 +65,12 @@ core-faults: build/core-faults/program ## each system call and allocation fails 
 core-bench: build/core-bench/program ## ns an event over a bare epoll_wait loop
 	@for n in 1 10 100 1000; do $(CORE_LIMIT) build/core-bench/program $$n \
 	    || exit 1; done
+
+core-threads: build/core/program build/core-tsan/program ## 8 threads on one queue: 10,000,000 events, and 1,000,000 under TSan
+	@KEV_TEST_EVENTS=10000000 KEV_TEST_SECONDS=230 $(CORE_LIMIT) \
+	    build/core/program core-threads threads_eight
+	@KEV_TEST_EVENTS=1000000 KEV_TEST_SECONDS=230 $(CORE_LIMIT) \
+	    build/core-tsan/program core-threads-tsan threads_eight
 
 core-examples: build/evtest/program build/webserver/program ## programs on the core alone: evtest runs, a web server is built
 	@build/evtest/program

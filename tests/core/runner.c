@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TEST_SECONDS 60
+#define TEST_SECONDS 60   /* or KEV_TEST_SECONDS of the environment */
 
 extern const struct kev_test *const __start_kev_tests[];
 extern const struct kev_test *const __stop_kev_tests[];
@@ -81,7 +81,10 @@ limit_time(void)
         .sigev_notify = SIGEV_SIGNAL,
         .sigev_signo = SIGKILL,
     };
-    struct itimerspec end = {.it_value.tv_sec = TEST_SECONDS};
+    const char *seconds = getenv("KEV_TEST_SECONDS");
+    struct itimerspec end = {
+        .it_value.tv_sec = seconds == NULL ? TEST_SECONDS : atoi(seconds),
+    };
     timer_t timer;
     if (timer_create(CLOCK_MONOTONIC, &kill, &timer) < 0
         || timer_settime(timer, 0, &end, NULL) < 0) {

@@ -32,7 +32,7 @@ listener_new(struct sockaddr_in *address)
     };
     CHECK(fd >= 0);
     CHECK_EQ(bind(fd, (struct sockaddr *)address, size), 0);
-    CHECK_EQ(listen(fd, 5), 0);
+    CHECK_EQ(listen(fd, 64), 0);
     CHECK_EQ(getsockname(fd, (struct sockaddr *)address, &size), 0);
     return fd;
 }
@@ -125,6 +125,41 @@ TEST(socket_accept)
 }
 
 /* The end of the stream is something to receive. */
+/* Many who knock at once: one event in the default mode and with ET, after
+   which one accepts until EAGAIN; who knocks later is news. */
+TEST(socket_accept_storm)
+{
+    const uint32_t modes[] = {QUEUED, QUEUED | KEVENT_REQ_ET};
+    for (unsigned mode = 0; mode < 2; mode++) {
+        struct kev_queue *queue = open_shared();
+        struct sockaddr_in address;
+        int listener = listener_new(&address);
+        int clients[32];
+        int accepted = 0;
+        CHECK_EQ(add(queue, uk_socket(listener, ACCEPT, modes[mode])), 0);
+        for (unsigned storm = 0; storm < 2; storm++) {
+            for (unsigned i = 0; i < 16; i++) {
+                clients[storm * 16 + i] = connect_to(&address);
+            }
+            CHECK_EQ(take_one(queue).ret_data[0], ACCEPT);
+            take_none(queue);
+            int fd;
+            while ((fd = accept(listener, NULL, NULL)) >= 0) {
+                accepted++;
+                close(fd);
+            }
+            CHECK_EQ(errno, EAGAIN);
+            take_none(queue);
+        }
+        CHECK_EQ(accepted, 32);
+        close_queue(queue);
+        for (unsigned i = 0; i < 32; i++) {
+            close(clients[i]);
+        }
+        close(listener);
+    }
+}
+
 TEST(socket_end_of_stream_is_recv)
 {
     struct kev_queue *queue = open_shared();
