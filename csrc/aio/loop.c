@@ -378,6 +378,7 @@ release_kernel(LoopObject *self)
     self->ring = NULL;
     self->ring_seen = 0;
     self->ring_pending = 0;
+    self->ring_read = 0;
     PyMem_RawFree(self->receive_buffer);
     self->receive_buffer = NULL;
     KevDatagram_ArenaFree(self);

@@ -58,6 +58,7 @@ typedef struct LoopObject {
     struct kevent_ring *ring;
     uint32_t ring_seen;           /* the slot to read next */
     uint32_t ring_pending;        /* entries not read yet */
+    uint32_t ring_read;           /* read, and not given back yet */
     uint32_t pass;                /* number of this iteration */
     uint32_t turn;                /* number of this callback */
     ReadyObject *ready;

@@ -67,6 +67,10 @@ poll_once(LoopObject *self)
         KevLoop_SockSweep(self, timeout_ns != 0);
     }
     struct kev_queue *queue = self->queue;
+    if (self->ring_read > 0) {
+        kev_queue_consume(queue, self->ring_read);
+        self->ring_read = 0;
+    }
     int r;
     if (timeout_ns == 0) {
         r = kev_queue_poll(queue, 0);
@@ -183,7 +187,7 @@ take_event(LoopObject *self, struct ukevent *ret_event)
         self->ring_seen = self->ring_seen + 1 == LOOP_RING_NUM
             ? 0 : self->ring_seen + 1;
         self->ring_pending--;
-        kev_queue_consume(self->queue, 1);
+        self->ring_read++;
     }
     KEV_UNGUARD();
     return is_one;

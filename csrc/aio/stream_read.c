@@ -23,7 +23,7 @@
 #include "aio/streams.h"
 
 #define READS_IN_A_ROW 4
-#define STEADY_READS 4
+#define STEADY_READS 4   /* after so many that were not larger than before */
 
 #define DATA_RECEIVED_FAILED                                              \
     "Fatal error: protocol.data_received() call failed."
@@ -41,24 +41,11 @@ is_reading(const StreamObject *self)
         && self->conn_lost == 0;
 }
 
-/* Receives into one buffer or two, and settles what is known of the socket:
+/* Settles what is known of the socket after a read of up to `size` bytes:
    `more` if the next read may bring something, too. */
-static ssize_t
-receive(StreamObject *self, struct iovec *iov, size_t count, int *ret_more)
+static inline ssize_t
+settle(StreamObject *self, ssize_t n, size_t size, int *ret_more)
 {
-    ssize_t n;
-    size_t size = iov[0].iov_len + (count > 1 ? iov[1].iov_len : 0);
-    if (count == 1 && self->family != AF_UNIX) {
-        n = net_recv(self->fd, iov[0].iov_base, size);
-    }
-    else {
-        /* On a Unix socket a message with descriptors ends the read early. */
-        int flags = 0;
-        n = net_recvmsg(self->fd, iov, count, &flags);
-        if (n > 0 && (flags & MSG_CTRUNC) != 0) {
-            self->drain = 1;
-        }
-    }
     *ret_more = 0;
     if (n == -EAGAIN || n == -EWOULDBLOCK || n == 0) {
         self->readable = 0;
@@ -70,6 +57,24 @@ receive(StreamObject *self, struct iovec *iov, size_t count, int *ret_more)
         self->last_read = (uint32_t)n;
     }
     return n;
+}
+
+/* Receives into one buffer or two. */
+static ssize_t
+receive(StreamObject *self, struct iovec *iov, size_t count, int *ret_more)
+{
+    size_t size = iov[0].iov_len + (count > 1 ? iov[1].iov_len : 0);
+    if (count == 1 && self->family != AF_UNIX) {
+        return settle(self, net_recv(self->fd, iov[0].iov_base, size), size,
+                      ret_more);
+    }
+    /* On a Unix socket a message with descriptors ends the read early. */
+    int flags = 0;
+    ssize_t n = net_recvmsg(self->fd, iov, count, &flags);
+    if (n > 0 && (flags & MSG_CTRUNC) != 0) {
+        self->drain = 1;
+    }
+    return settle(self, n, size, ret_more);
 }
 
 static int
@@ -146,8 +151,8 @@ static void
 receive_rest(StreamObject *self, struct reception *got)
 {
     int left = 0;
-    self->steady = 0;
-    if (ioctl(self->fd, FIONREAD, &left) < 0 || left <= 0) {
+    if (got->room == LOOP_RECEIVE_SIZE
+        || ioctl(self->fd, FIONREAD, &left) < 0 || left <= 0) {
         return;
     }
     struct iovec iov = {
@@ -159,6 +164,24 @@ receive_rest(StreamObject *self, struct reception *got)
         got->n += n;
         self->last_read = (uint32_t)got->n;
     }
+}
+
+/* Into direct, if there is one, and what is beyond its room into the loop's
+   buffer. */
+static ssize_t
+receive_anywhere(StreamObject *self, struct reception *got)
+{
+    struct iovec iov[2];
+    size_t count = 0;
+    if (got->direct != NULL) {
+        iov[count].iov_base = PyBytes_AS_STRING(got->direct);
+        iov[count++].iov_len = (size_t)got->room;
+    }
+    if (got->room < LOOP_RECEIVE_SIZE) {
+        iov[count].iov_base = self->loop->receive_buffer;
+        iov[count++].iov_len = (size_t)(LOOP_RECEIVE_SIZE - got->room);
+    }
+    return receive(self, iov, count, &got->more);
 }
 
 /*
@@ -176,8 +199,6 @@ receive_message(StreamObject *self, struct reception *got)
         got->n = -EAGAIN;
         return 0;
     }
-    struct iovec iov[2];
-    size_t count = 0;
     Py_ssize_t last = self->last_read < LOOP_RECEIVE_SIZE
         ? (Py_ssize_t)self->last_read + 1 : LOOP_RECEIVE_SIZE;
     int steady = self->steady >= STEADY_READS && last > SPARE_SMALLEST;
@@ -186,25 +207,25 @@ receive_message(StreamObject *self, struct reception *got)
         if (got->direct == NULL) {
             return -1;
         }
-        iov[count].iov_base = PyBytes_AS_STRING(got->direct);
-        iov[count++].iov_len = (size_t)got->room;
     }
-    if (!steady && got->room < LOOP_RECEIVE_SIZE) {
-        iov[count].iov_base = loop->receive_buffer;
-        iov[count++].iov_len = (size_t)(LOOP_RECEIVE_SIZE - got->room);
+    if (steady) {
+        struct iovec iov = {.iov_base = PyBytes_AS_STRING(got->direct),
+                            .iov_len = (size_t)got->room};
+        got->n = receive(self, &iov, 1, &got->more);
     }
-    got->n = receive(self, iov, count, &got->more);
+    else {
+        got->n = receive_anywhere(self, got);
+    }
     if (got->n <= 0) {
         if (got->direct != NULL) {
             KevSpare_Return(&loop->spares, got->direct, got->room);
         }
-        return 0;
     }
-    if (steady && got->n == got->room && got->room < LOOP_RECEIVE_SIZE) {
-        receive_rest(self, got);
-    }
-    else if (got->n > last) {
+    else if (got->n >= last) {
         self->steady = 0;
+        if (steady && got->n == got->room) {
+            receive_rest(self, got);
+        }
     }
     else if (self->steady < STEADY_READS) {
         self->steady++;
