@@ -203,7 +203,7 @@ sdist: $(VENV)/ready ## build the sdist, install it elsewhere, import it
 
 # The `ecosystem` extra of pyproject.toml.  Those that a Python cannot have are
 # left out, and so are servers that the machine has not: the tests say which.
-ECOSYSTEM := pytest uvicorn httptools aiohttp anyio websockets httpx redis asyncpg
+ECOSYSTEM := pytest uvicorn httptools aiohttp anyio websockets httpx redis asyncpg aioquic
 $(VENV)/ecosystem: Makefile | $(VENV)/ready
 	@$(PIP) install $(ECOSYSTEM) || for p in $(ECOSYSTEM); do $(PIP) install $$p || \
 	    echo "note: $$p cannot be installed for $$($(PY) -V)"; done

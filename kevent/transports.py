@@ -124,7 +124,12 @@ class StreamTransport(_core.StreamTransport):
 
 
 class DatagramTransport(_core.DatagramTransport, asyncio.DatagramTransport):
-    """An asyncio.DatagramTransport of a UDP or Unix datagram socket."""
+    """An asyncio.DatagramTransport of a UDP or Unix datagram socket.
+
+    A protocol whose class has a method datagrams_received(datagrams) is not
+    called for each datagram but for each batch, with what had come as a list
+    of (data, addr), at most 32.
+    """
 
     # The longest datagram that comes whole, in bytes.
     max_size = 256 * 1024
