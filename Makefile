@@ -90,7 +90,7 @@ $(VENV)/built-strictly: $(SOURCES) | $(VENV)/ready
 
 # What the demo and some tests use.  A Python that is too new for one of them
 # goes without it: what needs it says so.
-EXTRAS := aiohttp uvloop pytest-benchmark tqdm mypy numpy
+EXTRAS := aiohttp uvloop pytest-benchmark tqdm mypy numpy hypothesis
 $(VENV)/extras: Makefile | $(VENV)/ready
 	@$(PIP) install $(EXTRAS) || for p in $(EXTRAS); do $(PIP) install $$p || \
 	    echo "note: $$p cannot be installed for $$($(PY) -V)"; done

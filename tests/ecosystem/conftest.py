@@ -1,4 +1,5 @@
-"""Each program in a process of its own, plain and in asyncio's debug mode."""
+"""Each program in a process of its own: plain, in asyncio's debug mode, and with
+the streams of kevent.streams in place of asyncio's."""
 import contextlib
 import importlib.util
 import os
@@ -23,12 +24,14 @@ COMPLAINTS = re.compile(
     r"Task was destroyed|Unclosed|Exception ignored|Fatal error")
 
 
-@pytest.fixture(params=["", "1"], ids=["plain", "debug"])
+@pytest.fixture(params=["plain", "debug", "streams"])
 def environment(request):
-    """The variables of a child: PYTHONASYNCIODEBUG is off, then on."""
+    """The variables of a child."""
     path = os.pathsep.join(
         filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return dict(os.environ, PYTHONASYNCIODEBUG=request.param, PYTHONPATH=path,
+    return dict(os.environ, PYTHONPATH=path,
+                PYTHONASYNCIODEBUG="1" if request.param == "debug" else "",
+                KEVENT_TEST_STREAMS="1" if request.param == "streams" else "",
                 PYTHONWARNINGS="default::ResourceWarning",
                 PYTHONUNBUFFERED="1")
 
@@ -52,9 +55,14 @@ def program(environment):
     return run
 
 
+def _is_there(name):
+    package = name.partition(".")[0]
+    return bool(importlib.util.find_spec(package) and importlib.util.find_spec(name))
+
+
 def needs(*names):
     """Marks a module: it is skipped unless these packages are there."""
-    missing = [name for name in names if not importlib.util.find_spec(name)]
+    missing = [name for name in names if not _is_there(name)]
     return pytest.mark.skipif(
         bool(missing), reason=f"{', '.join(missing)} not installed")
 

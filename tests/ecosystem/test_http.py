@@ -36,6 +36,12 @@ def test_websockets(program):
     program("websockets_both.both")
 
 
+@needs("websockets.legacy")
+def test_websockets_by_streams(program):
+    """websockets' older client, which is made of asyncio's streams."""
+    program("websockets_both.by_streams")
+
+
 @needs("httpx", "aiohttp")
 def test_httpx(program):
     """httpx talks to an aiohttp server on the same loop; a timeout is one."""

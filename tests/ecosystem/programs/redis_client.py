@@ -8,6 +8,9 @@ async def talk(where):
     """Values, a pipeline, 50 tasks, publish and subscribe, a timeout."""
     async with redis.asyncio.Redis.from_url(where) as client:
         assert await client.ping()
+        connection = await client.connection_pool.get_connection()
+        assert type(connection._reader) is asyncio.StreamReader
+        await client.connection_pool.release(connection)
         large = bytes(range(256)) * 4096
         await client.set("large", large)
         assert await client.get("large") == large
