@@ -69,6 +69,16 @@ enum op_step KevOp_Await(OpObject *op, PyObject *awaitable);
 /* Raises a stored exception, as the raise statement does.  OP_ERROR. */
 enum op_step KevOp_Raise(PyObject *exc);
 
+/* The one argument that the method takes, by place or by name: borrowed in
+   *ret, untouched if it was not given.  0 or -1 with TypeError. */
+int KevStreams_OneArgument(const char *method, const char *name,
+                           PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *kwnames, PyObject **ret);
+
+/* A function with METH_FASTCALL | METH_KEYWORDS as the table has it. */
+#define KEYWORD_METHOD(function) ((PyCFunction)(void (*)(void))(function))
+#define KEYWORD_FLAGS (METH_FASTCALL | METH_KEYWORDS)
+
 /* A future of the loop: loop.create_future(). */
 PyObject *KevStreams_NewFuture(ModState *state, PyObject *loop);
 

@@ -24,11 +24,17 @@ feed(ModState *state, PyObject *reader, PyObject *data)
 }
 
 static PyObject *
-protocol_data_received(PyObject *op, PyObject *data)
+protocol_data_received(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                       PyObject *kwnames)
 {
     StreamProtocolObject *self = (StreamProtocolObject *)op;
     PyObject *reference;
     PyObject *reader;
+    PyObject *data = NULL;
+    if (KevStreams_OneArgument("StreamReaderProtocol.data_received", "data",
+                               args, nargs, kwnames, &data) < 0) {
+        return NULL;
+    }
     KEV_GUARD(op);
     reference = Py_XNewRef(self->reader_ref);
     KEV_UNGUARD();
@@ -145,8 +151,8 @@ static PyMemberDef protocol_members[] = {
 };
 
 static PyMethodDef protocol_methods[] = {
-    {"data_received", protocol_data_received, METH_O,
-     "data_received($self, data, /)\n--\n\nFeed the reader."},
+    {"data_received", KEYWORD_METHOD(protocol_data_received), KEYWORD_FLAGS,
+     "data_received($self, /, data)\n--\n\nFeed the reader."},
     {"_drain_helper", KevStreamProtocol_DrainHelper, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -682,39 +682,6 @@ static const struct op_kind anext_kind = {
 
 /* ---- the methods ---------------------------------------------------- */
 
-/* The one argument that the method takes, borrowed in *ret; untouched if it
-   was not given.  0 or -1 with TypeError. */
-static int
-one_argument(const char *method, const char *name, PyObject *const *args,
-             Py_ssize_t nargs, PyObject *kwnames, PyObject **ret)
-{
-    Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    if (nargs + keywords > 1) {
-        PyErr_Format(PyExc_TypeError,
-                     "StreamReader.%s() takes at most 1 argument (%zd given)",
-                     method, nargs + keywords);
-        return -1;
-    }
-    if (keywords == 1
-        && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0),
-                                            name) != 0) {
-        PyErr_Format(PyExc_TypeError,
-                     "StreamReader.%s() got an unexpected keyword argument "
-                     "%R", method, PyTuple_GET_ITEM(kwnames, 0));
-        return -1;
-    }
-    if (nargs + keywords == 1) {
-        *ret = args[0];
-    }
-    if (*ret == NULL) {
-        PyErr_Format(PyExc_TypeError,
-                     "StreamReader.%s() missing 1 required positional "
-                     "argument: '%s'", method, name);
-        return -1;
-    }
-    return 0;
-}
-
 static int
 as_size(PyObject *number, Py_ssize_t *ret)
 {
@@ -734,7 +701,7 @@ KevReader_Read(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 {
     Py_ssize_t size = -1;
     PyObject *number = Py_None;
-    if (one_argument("read", "n", args, nargs, kwnames, &number) < 0
+    if (KevStreams_OneArgument("StreamReader.read", "n", args, nargs, kwnames, &number) < 0
         || ((nargs > 0 || kwnames != NULL)
             && as_size(number, &size) < 0)) {
         return NULL;
@@ -749,7 +716,7 @@ KevReader_ReadExactly(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 {
     Py_ssize_t size;
     PyObject *number = NULL;
-    if (one_argument("readexactly", "n", args, nargs, kwnames, &number) < 0
+    if (KevStreams_OneArgument("StreamReader.readexactly", "n", args, nargs, kwnames, &number) < 0
         || as_size(number, &size) < 0) {
         return NULL;
     }
@@ -761,7 +728,7 @@ KevReader_ReadUntil(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames)
 {
     PyObject *separator = state_of(op)->newline;
-    if (one_argument("readuntil", "separator", args, nargs, kwnames,
+    if (KevStreams_OneArgument("StreamReader.readuntil", "separator", args, nargs, kwnames,
                      &separator) < 0) {
         return NULL;
     }
@@ -780,7 +747,7 @@ KevReader_WaitForData(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                       PyObject *kwnames)
 {
     PyObject *name = NULL;
-    if (one_argument("_wait_for_data", "func_name", args, nargs, kwnames,
+    if (KevStreams_OneArgument("StreamReader._wait_for_data", "func_name", args, nargs, kwnames,
                      &name) < 0) {
         return NULL;
     }

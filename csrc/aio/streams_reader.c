@@ -118,8 +118,15 @@ KevReader_Feed(ReaderObject *self, PyObject *data)
 char *
 KevReader_Reserve(ReaderObject *self, Py_ssize_t *ret_room)
 {
+#ifdef Py_GIL_DISABLED
+    /* No guard is held while the kernel writes there. */
+    (void)self;
+    (void)ret_room;
+    return NULL;
+#else
     return self->wanted == 0 || self->eof
         ? NULL : KevRbuf_Reserve(&self->buffer, self->wanted, ret_room);
+#endif
 }
 
 void
@@ -155,9 +162,13 @@ KevReader_FeedBytes(ReaderObject *self, const char *bytes, Py_ssize_t size)
 }
 
 static PyObject *
-reader_feed_data(PyObject *op, PyObject *data)
+reader_feed_data(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                 PyObject *kwnames)
 {
-    if (KevReader_Feed((ReaderObject *)op, data) < 0) {
+    PyObject *data = NULL;
+    if (KevStreams_OneArgument("StreamReader.feed_data", "data", args, nargs,
+                               kwnames, &data) < 0
+        || KevReader_Feed((ReaderObject *)op, data) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -281,9 +292,6 @@ static PyMemberDef reader_members[] = {
 };
 
 
-#define AWAITED(function) ((PyCFunction)(void (*)(void))(function))
-#define AWAITED_FLAGS (METH_FASTCALL | METH_KEYWORDS)
-
 #ifdef Py_GIL_DISABLED
 static inline PyObject *
 monitor_of(PyObject *op)
@@ -310,14 +318,14 @@ static PyGetSetDef reader_getset[] = {
 };
 
 static PyMethodDef reader_methods[] = {
-    {"read", AWAITED(KevReader_Read), AWAITED_FLAGS,
+    {"read", KEYWORD_METHOD(KevReader_Read), KEYWORD_FLAGS,
      "read($self, /, n=-1)\n--\n\n"
      "At most n bytes, as soon as there is one; all until the end if n is\n"
      "negative.  b'' at the end."},
-    {"readexactly", AWAITED(KevReader_ReadExactly), AWAITED_FLAGS,
+    {"readexactly", KEYWORD_METHOD(KevReader_ReadExactly), KEYWORD_FLAGS,
      "readexactly($self, /, n)\n--\n\n"
      "n bytes; IncompleteReadError if the end comes first."},
-    {"readuntil", AWAITED(KevReader_ReadUntil), AWAITED_FLAGS,
+    {"readuntil", KEYWORD_METHOD(KevReader_ReadUntil), KEYWORD_FLAGS,
      "readuntil($self, /, separator=b'\\n')\n--\n\n"
      "All up to the separator and with it; from Python 3.13 on it may be a\n"
      "tuple of separators.  IncompleteReadError if the end comes first,\n"
@@ -326,8 +334,8 @@ static PyMethodDef reader_methods[] = {
      "readline($self, /)\n--\n\n"
      "A line with its end, or what there is if the stream ends first.\n"
      "ValueError if it is longer than the limit."},
-    {"feed_data", reader_feed_data, METH_O,
-     "feed_data($self, data, /)\n--\n\nAppend what was received."},
+    {"feed_data", KEYWORD_METHOD(reader_feed_data), KEYWORD_FLAGS,
+     "feed_data($self, /, data)\n--\n\nAppend what was received."},
     {"feed_eof", KEV_GUARDED(reader_feed_eof), METH_NOARGS,
      "feed_eof($self, /)\n--\n\nNothing more will come."},
     {"at_eof", KEV_GUARDED(reader_at_eof), METH_NOARGS,
@@ -335,7 +343,8 @@ static PyMethodDef reader_methods[] = {
      "Whether the end was fed and everything has been read."},
     {"exception", KEV_GUARDED(reader_exception), METH_NOARGS,
      "exception($self, /)\n--\n\nWhat set_exception() has set, or None."},
-    {"_wait_for_data", AWAITED(KevReader_WaitForData), AWAITED_FLAGS, NULL},
+    {"_wait_for_data", KEYWORD_METHOD(KevReader_WaitForData), KEYWORD_FLAGS,
+     NULL},
     {"_wakeup_waiter", KEV_GUARDED(reader_wakeup_waiter), METH_NOARGS, NULL},
     {"_maybe_resume_transport", KEV_GUARDED(reader_maybe_resume), METH_NOARGS,
      NULL},

@@ -39,17 +39,25 @@ pass_on(WriterObject *self, PyObject *name, PyObject *data)
 }
 
 static PyObject *
-writer_write(PyObject *op, PyObject *data)
+writer_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+             PyObject *kwnames)
 {
     WriterObject *self = (WriterObject *)op;
-    return pass_on(self, self->state->str_write, data);
+    PyObject *data = NULL;
+    return KevStreams_OneArgument("StreamWriter.write", "data", args, nargs,
+                                  kwnames, &data) < 0
+        ? NULL : pass_on(self, self->state->str_write, data);
 }
 
 static PyObject *
-writer_writelines(PyObject *op, PyObject *data)
+writer_writelines(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                  PyObject *kwnames)
 {
     WriterObject *self = (WriterObject *)op;
-    return pass_on(self, self->state->str_writelines, data);
+    PyObject *data = NULL;
+    return KevStreams_OneArgument("StreamWriter.writelines", "data", args,
+                                  nargs, kwnames, &data) < 0
+        ? NULL : pass_on(self, self->state->str_writelines, data);
 }
 
 static PyObject *
@@ -222,11 +230,11 @@ static PyGetSetDef writer_getset[] = {
 };
 
 static PyMethodDef writer_methods[] = {
-    {"write", writer_write, METH_O,
-     "write($self, data)\n--\n\n"
+    {"write", KEYWORD_METHOD(writer_write), KEYWORD_FLAGS,
+     "write($self, /, data)\n--\n\n"
      "Send data now, or keep what cannot be sent: await drain() then."},
-    {"writelines", writer_writelines, METH_O,
-     "writelines($self, data)\n--\n\nWrite each of an iterable."},
+    {"writelines", KEYWORD_METHOD(writer_writelines), KEYWORD_FLAGS,
+     "writelines($self, /, data)\n--\n\nWrite each of an iterable."},
     {"is_closing", writer_is_closing, METH_NOARGS,
      "is_closing($self, /)\n--\n\nWhether it is closed or being closed."},
     {"drain", writer_drain, METH_NOARGS,

@@ -1,9 +1,12 @@
 """What programs do with streams beyond reading: tasks, subclasses, attributes."""
 import asyncio
+import asyncio.streams as standard
 import collections.abc
 import copy
 import gc
+import inspect
 import pickle
+import re
 import weakref
 
 import pytest
@@ -474,3 +477,104 @@ def test_drain_lets_the_loop_run_once_closing(loop, writer):
         assert ran
 
     loop.run_until_complete(main())
+
+
+# ---- as asyncio's: signatures, names, pickling -----------------------------------
+
+FUNCTIONS = ("open_connection", "start_server", "open_unix_connection", "start_unix_server")
+CLASSES = ("StreamReader", "StreamReaderProtocol", "StreamWriter")
+
+
+def parameters(function):
+    """Names, kinds and defaults, without annotations."""
+    return [(one.name, one.kind, one.default)
+            for one in inspect.signature(function).parameters.values()]
+
+
+def instances(module, loop):
+    """One of each class."""
+    reader = module.StreamReader(loop=loop)
+    protocol = module.StreamReaderProtocol(reader, loop=loop)
+    return reader, protocol, module.StreamWriter(Transport(), protocol, reader, loop)
+
+
+def test_signatures(loop):
+    """Functions, classes and each public method take what asyncio's take, in the
+    running version."""
+    for name in (*FUNCTIONS, *CLASSES):
+        assert parameters(getattr(streams, name)) == parameters(getattr(standard, name)), name
+    for ours, theirs in zip(instances(streams, loop), instances(standard, loop)):
+        for name in dir(theirs):
+            method = getattr(theirs, name)
+            if not name.startswith("_") and callable(method):
+                assert parameters(getattr(ours, name)) == parameters(method), name
+        assert set(dir(type(theirs))) <= set(dir(type(ours)))
+        for each in (ours, theirs):
+            if isinstance(each, standard.StreamWriter):
+                each.close()
+
+
+def test_every_argument_may_be_named(loop):
+    """data=, n= and separator= are as good as places."""
+    reader, protocol, writer = instances(streams, loop)
+    protocol.data_received(data=b"a")
+    reader.feed_data(data=b"b;c")
+    writer.write(data=b"x")
+    writer.writelines(data=[b"y"])
+    assert writer.transport.written == [b"x", b"y"]
+    assert finish(reader.readuntil(separator=b";")) == b"ab;"
+    for call in (reader.feed_data, protocol.data_received, writer.write, writer.writelines):
+        for arguments, keywords in (((), {}), ((b"", b""), {}), ((), {"other": b""}),
+                                    ((b"",), {"data": b""})):
+            with pytest.raises(TypeError):
+                call(*arguments, **keywords)
+    writer.close()
+
+
+def test_repr_and_names(loop):
+    """The repr is asyncio's, with what it says in each state."""
+    pairs = list(zip(instances(streams, loop), instances(standard, loop)))
+    for number, (ours, theirs) in enumerate(pairs):
+        kind = type(theirs)
+        assert (type(ours).__name__, type(ours).__qualname__) == (
+            kind.__name__, kind.__qualname__)
+        if number == 0:
+            for reader in (ours, theirs):
+                reader.feed_data(b"12345")
+                reader.feed_eof()
+                reader.set_exception(KeyError("x"))
+                reader._paused = True
+            assert repr(ours) == repr(theirs)
+        if number == 2:
+            def words(writer):
+                return re.sub(r"0x[0-9a-f]+|kevent\.streams|asyncio\.streams", "", repr(writer))
+            assert words(ours) == words(theirs)
+            ours.close()
+            theirs.close()
+
+
+def test_none_is_a_coroutine_function(reader):
+    """The one difference: inspect.iscoroutinefunction() says no of the methods that are
+    awaited, and what they return is a Coroutine but not types.CoroutineType."""
+    assert inspect.iscoroutinefunction(standard.StreamReader.read)
+    assert not inspect.iscoroutinefunction(reader.read)
+    read = reader.read()
+    assert isinstance(read, collections.abc.Coroutine) and not inspect.iscoroutine(read)
+    assert inspect.isawaitable(read) and asyncio.iscoroutine(read)
+    read.close()
+
+
+def test_pickled_as_theirs(loop):
+    """asyncio's cannot be pickled, and ours cannot."""
+    for each in (*instances(streams, loop), *instances(standard, loop)):
+        with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+            pickle.dumps(each)
+        if isinstance(each, standard.StreamWriter):
+            each.close()
+
+
+def test_a_copy_is_refused(reader):
+    """copy.copy() of asyncio's gives two objects with one buffer; of ours it is a
+    TypeError."""
+    with pytest.raises(TypeError):
+        copy.copy(reader)
