@@ -85,7 +85,11 @@ on_eof(StreamObject *self, PyObject *protocol)
     int keep_open = res == NULL ? -1 : PyObject_IsTrue(res);
     Py_XDECREF(res);
     if (keep_open < 0) {
-        return KevStream_Fatal(self, EOF_RECEIVED_FAILED);
+        int r = KevStream_Fatal(self, EOF_RECEIVED_FAILED);
+        if (r < 0) {
+            self->readable = 1;  /* it is told again in the next pass */
+        }
+        return r;
     }
     KEV_GUARD(self->monitor);
     self->read_eof = 1;

@@ -225,13 +225,15 @@ write_done(StreamObject *self)
 static int
 write_some(StreamObject *self, PyObject **ret_protocol)
 {
-    if (self->wbuf.count == 0 || self->conn_lost > 0 || self->fd < 0) {
+    if ((self->wbuf.count == 0 && !self->flushed) || self->conn_lost > 0
+        || self->fd < 0) {
         return 0;
     }
     int r = flush(self);
     if (r < 0) {
         return r;
     }
+    self->flushed = 1;
     *ret_protocol = protocol_to_resume(self);
     return 1;
 }
@@ -252,6 +254,7 @@ KevStream_WriteReady(StreamObject *self)
                              "protocol.resume_writing() failed") < 0) {
         return -1;
     }
+    self->flushed = 0;
     /* It may have written more, or lost the connection. */
     if (self->wbuf.count == 0 && self->fd >= 0 && self->loop != NULL) {
         return write_done(self);

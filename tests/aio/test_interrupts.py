@@ -3,7 +3,6 @@ and when the loop goes on nothing that was due is missing."""
 import asyncio
 import gc
 import os
-import queue
 import signal
 import socket
 import threading
@@ -287,23 +286,27 @@ def test_in_a_protocol_factory(loop, interrupts, contexts):
 def test_while_asleep(loop, interrupts):
     """From the sleep itself, as often as it comes; timers stay."""
     ticks = []
+    enough = threading.Event()
 
     def annoy():
-        while wanted.get():
+        while not enough.wait(0.005):
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    wanted = queue.SimpleQueue()
+    def handle(*_):
+        if loop.is_running():
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handle)
     thread = threading.Thread(target=annoy)
     thread.start()
     loop.call_later(0.05, ticks.append, 1)
     count = 0
     while count < 5:
-        loop.call_later(0.001, wanted.put, True)
         try:
             loop.run_forever()
         except KeyboardInterrupt:
             count += 1
-    wanted.put(False)
+    enough.set()
     thread.join()
     finish(loop, asyncio.sleep(0.06))
     assert ticks == [1]
