@@ -191,6 +191,12 @@ fuzz-core: ## calls of the core at random, against a model (clang: libFuzzer)
 fuzz: fuzz-core $(VENV)/built-strictly $(VENV)/pytest $(VENV)/hypothesis ## the same of the loop, against asyncio; wrong arguments
 	$(PROOF) tests/fuzz
 
+hostile: $(VENV)/built-strictly $(VENV)/pytest ## programs and peers that fight the loop
+	$(PROOF) -rs tests/hostile
+
+connections: $(VENV)/built ## a million connections, one after the other, in flat memory
+	$(PY) -m tests.hostile.connections
+
 sdist: $(VENV)/ready ## build the sdist, install it elsewhere, import it
 	rm -rf $(VENV)/sdist
 	mkdir -p $(VENV)/sdist

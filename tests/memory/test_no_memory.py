@@ -8,7 +8,7 @@ _testcapi = pytest.importorskip("_testcapi", reason="the interpreter's test modu
 if not hasattr(_testcapi, "set_nomemory"):
     pytest.skip("no set_nomemory", allow_module_level=True)
 
-PROGRAM = """
+PROGRAM = r"""
 import asyncio, faulthandler, gc, os, socket, sys, _testcapi
 faulthandler.enable()
 import kevent
@@ -110,6 +110,106 @@ def a_queue():
         queue.add(left.fileno(), kevent.KEVENT_POLL, 4)
         queue.wait(timeout=0); queue.get_events(0, 8, 0); repr(queue.ring)
 
+from kevent import streams
+
+def feed():
+    reader = streams.StreamReader(limit=50, loop=loop)
+    reader.feed_data(b"one\ntwo"); reader.feed_data(bytearray(b"x" * 100))
+    reader._buffer; reader.feed_data(b"more"); reader.feed_data(iter(b"yes")); reader.feed_eof()
+
+def drive(op):
+    # As a task does, without one.
+    try:
+        for _ in range(5):
+            op.send(None)
+    except StopIteration:
+        pass
+    finally:
+        op.close()
+
+def read_ops():
+    reader = streams.StreamReader(loop=loop)
+    reader.feed_data(b"one\ntwo\nthree" + b"x" * 100)
+    drive(reader.readline()); drive(reader.readuntil(b"e")); drive(reader.readexactly(5))
+    drive(reader.read(5)); reader.feed_eof(); drive(reader.read())
+
+def waiting_ops():
+    reader = streams.StreamReader(loop=loop)
+    op = reader.readexactly(5)
+    op.send(None); reader.feed_data(b"12"); reader.feed_data(b"345")
+    loop.call_soon(int); loop._run_once(); drive(op)
+
+def a_writer():
+    reader = streams.StreamReader(loop=loop)
+    protocol = streams.StreamReaderProtocol(reader, loop=loop)
+    transport.set_protocol(protocol); protocol.connection_made(transport)
+    writer = streams.StreamWriter(transport, protocol, reader, loop)
+    writer.write(small); writer.writelines([small, b"x"]); drive(writer.drain())
+    theirs.send(b"data"); loop.call_soon(int); loop._run_once()
+    writer.close()
+
+def an_endpoint():
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    try:
+        sock.bind(("127.0.0.1", 0))
+        class Receives(asyncio.DatagramProtocol):
+            def datagram_received(self, data, address): pass
+        endpoint = loop._make_datagram_transport(sock, Receives(), None, None)
+        try:
+            for _ in range(3):
+                endpoint.sendto(b"x" * 100, sock.getsockname())
+            loop.call_soon(int); loop._run_once(); loop.call_soon(int); loop._run_once()
+        finally:
+            endpoint.abort(); loop.call_soon(int); loop._run_once()
+    finally:
+        sock.close()
+
+def pipes():
+    reading, writing = os.pipe()
+    reads, writes = open(reading, "rb", 0), open(writing, "wb", 0)
+    try:
+        far = loop._make_write_pipe_transport(writes, asyncio.Protocol())
+        try:
+            near = loop._make_read_pipe_transport(reads, asyncio.Protocol())
+            try:
+                far.write(big); loop.call_soon(int); loop._run_once(); far.write(b"x")
+            finally:
+                near.close()
+        finally:
+            far.abort(); loop.call_soon(int); loop._run_once()
+    finally:
+        reads.close(); writes.close()
+
+def sock_calls():
+    # Held: what is cancelled lets go of its descriptor in the next pass.
+    task = loop.create_task(loop.sock_recv(left, 10))
+    try:
+        loop.call_soon(int); loop._run_once(); right.send(b"x")
+        loop.call_soon(int); loop._run_once(); loop.call_soon(int); loop._run_once()
+    finally:
+        task.cancel()
+
+def the_calls():
+    queue = kevent.kevent_open(0)
+    try:
+        element = kevent.ukevent(left.fileno(), kevent.KEVENT_POLL, 5)
+        other = kevent.ukevent(7, kevent.KEVENT_UNOTIFY, 1, kevent.KEVENT_REQ_READY)
+        kevent.kevent_ctl(queue, kevent.KEVENT_CTL_ADD, [element, other])
+        kevent.kevent_get_events(queue, 0, 5, 0)
+        ring = kevent.Ring(8)
+        kevent.kevent_ring_init(queue, ring)
+        kevent.kevent_wait(queue, 5, timeout=0); list(ring); repr(element); repr(ring)
+        kevent.kevent_ctl(queue, kevent.KEVENT_CTL_REMOVE, [element])
+    finally:
+        kevent.kevent_close(queue)
+
+def sources():
+    with kevent.Queue(ring_size=8) as queue:
+        queue.add(1, kevent.KEVENT_TIMER, 1); queue.add(os.getpid(), kevent.KEVENT_PROC, 1)
+        queue.add(left.fileno(), kevent.KEVENT_SOCKET, 5)
+        queue.statistics(); queue.wait(timeout=0); list(queue.ring)
+
 import warnings
 warnings.simplefilter("ignore")
 operation = globals()[sys.argv[1]]
@@ -192,7 +292,9 @@ print("survived", failures)
 
 OPERATIONS = ("call_soon", "call_later", "callbacks", "timer_callbacks", "write", "read",
               "accept", "readers", "closing", "datagrams", "send_datagrams",
-              "datagram_closing", "a_datagram_transport", "a_loop", "a_selector", "a_queue")
+              "datagram_closing", "a_datagram_transport", "a_loop", "a_selector", "a_queue",
+              "feed", "read_ops", "waiting_ops", "a_writer", "an_endpoint", "pipes", "sock_calls",
+              "the_calls", "sources")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
