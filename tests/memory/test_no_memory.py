@@ -8,7 +8,7 @@ _testcapi = pytest.importorskip("_testcapi", reason="the interpreter's test modu
 if not hasattr(_testcapi, "set_nomemory"):
     pytest.skip("no set_nomemory", allow_module_level=True)
 
-PROGRAM = r"""
+PROGRAM = """
 import asyncio, faulthandler, gc, os, socket, sys, _testcapi
 faulthandler.enable()
 import kevent
@@ -114,7 +114,7 @@ from kevent import streams
 
 def feed():
     reader = streams.StreamReader(limit=50, loop=loop)
-    reader.feed_data(b"one\ntwo"); reader.feed_data(bytearray(b"x" * 100))
+    reader.feed_data(b"one\\ntwo"); reader.feed_data(bytearray(b"x" * 100))
     reader._buffer; reader.feed_data(b"more"); reader.feed_data(iter(b"yes")); reader.feed_eof()
 
 def drive(op):
@@ -129,7 +129,7 @@ def drive(op):
 
 def read_ops():
     reader = streams.StreamReader(loop=loop)
-    reader.feed_data(b"one\ntwo\nthree" + b"x" * 100)
+    reader.feed_data(b"one\\ntwo\\nthree" + b"x" * 100)
     drive(reader.readline()); drive(reader.readuntil(b"e")); drive(reader.readexactly(5))
     drive(reader.read(5)); reader.feed_eof(); drive(reader.read())
 
