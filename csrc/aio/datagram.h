@@ -4,7 +4,7 @@
  * The loop reports edges.  One recvmmsg() takes what waits, up to
  * DATAGRAM_BATCH, into an arena of the loop; the datagrams become objects in
  * the inbox and are delivered from there.  What the callbacks of one batch
- * send waits in the outbox and leaves with one sendmmsg() when the batch has
+ * send waits in the outbox and leaves with one system call when the batch has
  * been delivered, before the loop polls again; what is sent at any other time
  * leaves at once, and the outbox then holds only what the socket did not take.
  */
@@ -28,6 +28,12 @@ struct datagram_out {
     struct inet_name name;
 };
 
+enum segments {
+    SEGMENTS_UNKNOWN,
+    SEGMENTS_CAN,
+    SEGMENTS_NO,
+};
+
 typedef struct DatagramObject {
     TRANSPORT_HEAD
     PyObject *sock;             // strong; NULL once lost
@@ -49,6 +55,7 @@ typedef struct DatagramObject {
     int fd;                     /* -1 once closed */
     int fd_number;              /* what it was, for repr */
     uint32_t conn_lost;         /* connection_lost is scheduled, or done */
+    uint32_t last_delivery;     /* the loop's single_delivery when it sent */
     short family;
     char protocol_connected;
     char takes_lists;           /* its class has datagrams_received() */
@@ -58,6 +65,7 @@ typedef struct DatagramObject {
     char readable;              /* there may be something to read */
     char drain;                 /* few datagrams do not mean that was all */
     char want_write;            /* the loop reports when it can be sent */
+    char segments;              /* enum segments: can the kernel cut? */
     char protocol_paused;
 } DatagramObject;
 

@@ -328,13 +328,17 @@ KevDatagram_ReadReady(DatagramObject *self)
     if (loop == NULL) {
         return 0;
     }
-    if (r == 0 && self->in_count == 1) {
-        r = deliver(self, loop);
-    }
-    else if (r == 0 && self->in_count > 1) {
+    if (r == 0 && self->in_count > 0) {
+        uint32_t outer = loop->single_delivery;
+        loop->single_delivery = 0;
+        if (self->in_count == 1) {
+            loop->single_deliveries += 2;
+            loop->single_delivery = loop->single_deliveries | 1;
+        }
         loop->gathering++;
         r = deliver(self, loop);
         loop->gathering--;
+        loop->single_delivery = outer;
     }
     if (loop->gathering == 0 && KevReady_Len(loop->held) > 0) {
         r = KevTransport_AfterCallback(loop, r);

@@ -1,14 +1,10 @@
 /*
  * datagram_write.c - from the program to the socket.
  *
- * sendto() sends at once, but while a batch of received datagrams is being
- * delivered (loop->gathering): then it waits for the end of the batch.  A
- * datagram that cannot be sent is reported by itself, and those behind it
- * follow.
- *
- * On a connected socket they leave one by one: there the kernel reports, once,
- * that an earlier one was refused, and sendmmsg() loses such an error when it
- * comes in the middle.
+ * sendto() sends at once, but while received datagrams are being delivered
+ * (loop->gathering): then what several of them send, and all but the first of
+ * what a single one sends, waits for the end of the delivery.  A datagram that
+ * cannot be sent is reported by itself, and those behind it follow.
  *
  * bytes are kept as they are, anything that could change under us is copied.
  */
@@ -16,7 +12,14 @@
 #include "aio/datagram.h"
 #include "aio/netio.h"
 
+#include <string.h>
+
 #define SEND_BATCH 64u
+
+/* The payload of a full packet on any path without tunnels, and what one call
+   may hand over to be cut. */
+#define SEGMENT_BYTES 1452u
+#define SEGMENTS_BYTES 65000u
 #define LOST_WRITES_BEFORE_WARNING 5
 #define WRITE_FAILED "Fatal write error on datagram transport"
 
@@ -271,47 +274,162 @@ send_first(DatagramObject *self)
     return sent;
 }
 
-/* Sends as many from the outbox as one sendmmsg() can. */
+/* ---- several at once ---- */
+
+/*
+ * Equal datagrams to one receiver can be handed to the kernel as one long one,
+ * which it cuts (UDP_SEGMENT): it then walks through its layers once.  Only
+ * what surely fits into a packet: no other datagram could be cut.
+ */
+static int
+can_segment(DatagramObject *self)
+{
+    if (self->segments == SEGMENTS_UNKNOWN) {
+        self->segments = self->family != AF_UNIX
+                && net_has_segments(self->fd)
+            ? SEGMENTS_CAN : SEGMENTS_NO;
+    }
+    return self->segments == SEGMENTS_CAN;
+}
+
+/* Has the first of the outbox a receiver that can be told to sendmsg()? */
+static int
+has_target(const DatagramObject *self, const struct datagram_out *one)
+{
+    return self->has_peer || one->name.length > 0;
+}
+
+/* How many from the one at `index` on can go as one. */
+static unsigned
+run_length(DatagramObject *self, uint32_t index, unsigned max)
+{
+    const struct datagram_out *first = out_at(self, index);
+    size_t size = (size_t)PyBytes_GET_SIZE(first->data);
+    unsigned count = 1;
+    if (size == 0 || size > SEGMENT_BYTES || max < 2
+        || index + 1 >= self->out_count || !can_segment(self)) {
+        return 1;
+    }
+    if (max > SEGMENTS_BYTES / size) {
+        max = (unsigned)(SEGMENTS_BYTES / size);
+    }
+    while (count < max && index + count < self->out_count) {
+        const struct datagram_out *one = out_at(self, index + count);
+        size_t next = (size_t)PyBytes_GET_SIZE(one->data);
+        if (next > size || next == 0
+            || (!self->has_peer
+                && (one->name.length != first->name.length
+                    || memcmp(&one->name.any, &first->name.any,
+                              one->name.length) != 0))) {
+            break;
+        }
+        count++;
+        if (next < size) {
+            break;  /* a shorter one can only be the last */
+        }
+    }
+    return count;
+}
+
+/* What is on its way to the kernel: messages, and of how many datagrams each
+   is made. */
+struct mail {
+    struct mmsghdr heads[SEND_BATCH];
+    struct iovec iov[SEND_BATCH];
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(uint16_t))];
+    } control[SEND_BATCH];
+    unsigned made_of[SEND_BATCH];
+    unsigned count;
+};
+
+/* Adds one message of `length` datagrams from `index` on, which is also how
+   many iov are used so far. */
+static void
+add_message(DatagramObject *self, struct mail *mail, unsigned index,
+            unsigned length)
+{
+    struct datagram_out *first = out_at(self, index);
+    struct msghdr *head = &mail->heads[mail->count].msg_hdr;
+    for (unsigned i = index; i < index + length; i++) {
+        PyObject *data = out_at(self, i)->data;
+        mail->iov[i] = (struct iovec){
+            .iov_base = PyBytes_AS_STRING(data),
+            .iov_len = (size_t)PyBytes_GET_SIZE(data),
+        };
+    }
+    *head = (struct msghdr){
+        .msg_name = self->has_peer ? NULL : &first->name.any,
+        .msg_namelen = self->has_peer ? 0 : first->name.length,
+        .msg_iov = &mail->iov[index],
+        .msg_iovlen = length,
+    };
+    if (length > 1) {
+        head->msg_control = mail->control[mail->count].bytes;
+        head->msg_controllen = sizeof(mail->control[mail->count].bytes);
+        net_set_segment(head, (uint16_t)mail->iov[index].iov_len);
+    }
+    mail->made_of[mail->count++] = length;
+}
+
+/* Several could not go as one: SENT if they are to be tried one by one. */
+static enum sent
+segments_failed(DatagramObject *self, int n)
+{
+    switch (-n) {
+    case EINVAL: case EIO: case EMSGSIZE: case EOPNOTSUPP: case ENOPROTOOPT:
+        self->segments = SEGMENTS_NO;  /* this route cannot */
+        return SENT;
+    }
+    /* It is said once, and of the first: the others are tried again. */
+    drop(self);
+    return send_result(self, n);
+}
+
+/*
+ * Sends as many from the outbox as one system call can.  On a connected socket
+ * that is one message: there the kernel reports, once, that an earlier one was
+ * refused, and sendmmsg() loses such an error when it comes in the middle.
+ */
 static enum sent
 send_several(DatagramObject *self)
 {
-    struct mmsghdr heads[SEND_BATCH];
-    struct iovec iov[SEND_BATCH];
-    unsigned count = 0;
-    while (count < SEND_BATCH && count < self->out_count) {
-        struct datagram_out *one = out_at(self, count);
-        if (one->name.length == 0) {
-            break;
-        }
-        iov[count] = (struct iovec){
-            .iov_base = PyBytes_AS_STRING(one->data),
-            .iov_len = (size_t)PyBytes_GET_SIZE(one->data),
-        };
-        heads[count].msg_hdr = (struct msghdr){
-            .msg_name = &one->name.any,
-            .msg_namelen = one->name.length,
-            .msg_iov = &iov[count],
-            .msg_iovlen = 1,
-        };
-        count++;
+    struct mail mail;
+    unsigned most = self->has_peer || self->loop->no_sendmmsg
+        ? 1 : SEND_BATCH;
+    unsigned index = 0;
+    mail.count = 0;
+    while (mail.count < most && index < SEND_BATCH && index < self->out_count
+           && has_target(self, out_at(self, index))) {
+        unsigned length = run_length(self, index, SEND_BATCH - index);
+        add_message(self, &mail, index, length);
+        index += length;
     }
-    int n = net_sendmmsg(self->fd, heads, count);
-    if (n == -ENOSYS) {
+    int n = mail.count == 1
+        ? net_sendmsg_one(self->fd, &mail.heads[0].msg_hdr)
+        : net_sendmmsg(self->fd, mail.heads, mail.count);
+    if (n == -ENOSYS && mail.count > 1) {
         self->loop->no_sendmmsg = 1;
-        return SENT;  /* nothing yet: one by one */
+        return SENT;  /* nothing yet: message by message */
     }
-    if (n == -EPERM) {
+    if (n == -EPERM && mail.count > 1) {
         return send_first(self);  /* it may be the call or the datagram */
     }
+    if (n == -EAGAIN || n == -EWOULDBLOCK) {
+        return BLOCKED;
+    }
+    if (n < 0 && mail.made_of[0] > 1) {
+        return segments_failed(self, n);
+    }
     if (n < 0) {
-        if (n == -EAGAIN || n == -EWOULDBLOCK) {
-            return BLOCKED;
-        }
         drop(self);
         return send_result(self, n);
     }
     for (int i = 0; i < n; i++) {
-        drop(self);
+        for (unsigned left = mail.made_of[i]; left > 0; left--) {
+            drop(self);
+        }
     }
     return SENT;
 }
@@ -321,8 +439,8 @@ static int
 flush(DatagramObject *self)
 {
     while (self->out_count > 0 && self->fd >= 0 && self->loop != NULL) {
-        int together = self->out_count > 1 && !self->has_peer
-            && out_at(self, 0)->name.length > 0 && !self->loop->no_sendmmsg;
+        int together = self->out_count > 1
+            && has_target(self, out_at(self, 0));
         enum sent sent = together ? send_several(self) : send_first(self);
         if (sent == BLOCKED) {
             break;
@@ -560,6 +678,18 @@ hold(DatagramObject *self, const struct parcel *parcel)
         ? 0 : send_now(self);
 }
 
+/* Is what is sent now to be held?  While several datagrams are delivered, yes;
+   of what one datagram has sent, the first leaves at once, as mostly there is
+   no second. */
+static int
+gathers(DatagramObject *self)
+{
+    uint32_t single = self->loop->single_delivery;
+    int again = single == 0 || self->last_delivery == single;
+    self->last_delivery = single;
+    return again;
+}
+
 static int
 send_parcel(DatagramObject *self, struct parcel *parcel)
 {
@@ -573,7 +703,8 @@ send_parcel(DatagramObject *self, struct parcel *parcel)
         return 0;
     }
     int holds = self->loop->gathering > 0 && self->conn_lost == 0
-        && !self->has_peer && parcel->name.length > 0
+        && gathers(self)
+        && (self->has_peer ? can_segment(self) : parcel->name.length > 0)
         && KevLoop_IsPassThread(self->loop);
     if (self->held && !holds && KevDatagram_SendHeld(self) < 0) {
         return -1;

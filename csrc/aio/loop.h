@@ -75,6 +75,8 @@ typedef struct LoopObject {
     struct datagram_arena *datagrams;  /* the same */
     uint32_t gathering;           /* batches of datagrams being delivered:
                                      what they send is held */
+    uint32_t single_delivery;     /* number of a batch of one, else 0 */
+    uint32_t single_deliveries;   /* twice how many there were */
     struct spares spares;
     PyObject *task_factory;       // strong; NULL or None: there is none
     PyObject *transports;         /* asyncio's own: WeakValueDictionary */

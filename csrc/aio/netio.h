@@ -6,6 +6,9 @@
 #define KEV_AIO_NETIO_H
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <string.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -81,6 +84,50 @@ net_sendmmsg(int fd, struct mmsghdr *messages, unsigned count)
             return n >= 0 ? n : -errno;
         }
     }
+}
+
+/* One message: 1, or -errno. */
+static inline int
+net_sendmsg_one(int fd, const struct msghdr *message)
+{
+    for (;;) {
+        ssize_t n = sendmsg(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n >= 0 || errno != EINTR) {
+            return n >= 0 ? 1 : -errno;
+        }
+    }
+}
+
+/* Linux 4.18: a message is cut into datagrams of a size. */
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+/* Can this socket do that?  One that does not know it would send a message
+   uncut, so it is asked. */
+static inline int
+net_has_segments(int fd)
+{
+    int protocol = 0;
+    int size = 0;
+    socklen_t length = sizeof(protocol);
+    if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) < 0
+        || protocol != IPPROTO_UDP) {
+        return 0;
+    }
+    length = sizeof(size);
+    return getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, &length) == 0;
+}
+
+/* The message's control buffer says the size of its datagrams. */
+static inline void
+net_set_segment(struct msghdr *message, uint16_t size)
+{
+    struct cmsghdr *part = CMSG_FIRSTHDR(message);
+    part->cmsg_level = IPPROTO_UDP;
+    part->cmsg_type = UDP_SEGMENT;
+    part->cmsg_len = CMSG_LEN(sizeof(size));
+    memcpy(CMSG_DATA(part), &size, sizeof(size));
 }
 
 /* One datagram; name may be NULL on a connected socket. */

@@ -178,6 +178,53 @@ async def test_answers_in_order():
         assert [raw.recv(10) for _ in range(32)] == expected
 
 
+# More than one call takes; shorter and longer ones between equal ones; about the
+# size of a packet; few enough for the receiver's buffer.
+SIZES = ([30] * 66 + [300, 300, 100, 300, 301, 301, 7, 7, 7, 1] + [1452, 1452, 1453, 1453]
+         + [9000, 9000, 1200, 1] + [3] * 5)
+
+
+@pytest.mark.parametrize("connected", [False, True])
+@pytest.mark.parametrize("count", [1, 2])
+async def test_runs_of_equal_datagrams(connected, count):
+    """Many answers, of which some are of one size: each arrives by itself, as it
+    was, in order (kevent has the kernel cut them out of long ones)."""
+    answers = [bytes([n % 251]) * size for n, size in enumerate(SIZES)]
+
+    class Sends(Datagrams):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            for n, answer in enumerate(answers):
+                self.transport.sendto(bytearray(answer) if n % 7 == 0 else answer, addr)
+                if n % 10 == 9:
+                    self.transport.sendto(answer, self.other)
+    with socket.socket(*KIND) as raw, socket.socket(*KIND) as other:
+        for sock in (raw, other):
+            sock.bind(LOCAL)
+            sock.settimeout(10)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        made = await endpoint(Sends, local_addr=LOCAL,
+                              remote_addr=raw.getsockname() if connected else None)
+        made.other = raw.getsockname() if connected else other.getsockname()
+        expected, theirs = [], []
+        for n, answer in enumerate(answers):
+            expected.append(answer)
+            if n % 10 == 9:
+                (expected if connected else theirs).append(answer)
+        for _ in range(count):
+            raw.sendto(b"go", made.transport.get_extra_info("sockname"))
+        await made.until(lambda: len(made.got) == count)
+        await turns()
+        for _ in range(count):
+            for answer in expected:
+                assert raw.recv(70000) == answer
+            if not connected:
+                for answer in theirs:
+                    assert other.recv(70000) == answer
+        assert not made.errors
+        await close(made)
+
+
 async def test_through_another_socket():
     """A relay: what comes in at one endpoint goes out at others."""
     with socket.socket(*KIND) as far:
