@@ -1,8 +1,13 @@
 """For every test: it ends in time, or says where it hangs."""
 import faulthandler
 import os
+import signal
 
 import pytest
+
+# NumPy, which some tests hand memory of, would start a thread that blocks no
+# signal: what is sent to the process would strike there, and end it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Sanitizers and emulators are slower; what waits gets that much longer.
 SLOWNESS = float(os.environ.get("KEVENT_TEST_SLOWNESS", "1"))
@@ -22,6 +27,10 @@ def pytest_unconfigure(config):
 def watchdog(request):
     """After LIMIT_S every thread's stack is printed and the run ends."""
     stderr = request.config.real_stderr
+    # Its thread inherits that nothing strikes it: it blocks signals itself, but
+    # only once it runs, and a test may send one to the process before that.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     faulthandler.dump_traceback_later(LIMIT_S, exit=True, file=stderr)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     yield
     faulthandler.cancel_dump_traceback_later()
