@@ -154,7 +154,7 @@ asan: $(VENV)/ready $(VENV)/pytest $(VENV)/extras ## extension under ASan+UBSan,
 	    KEVENT_TEST_SLOWNESS=5 \
 	    $(abspath $(PY)) -m pytest -p no:cacheprovider -q $(ASAN_SUITES)
 
-.PHONY: faults fallbacks fuzz fuzz-core hostile connections
+.PHONY: life refleak faults fallbacks fuzz fuzz-core hostile connections
 
 # FULL=0: the short forms, for a machine that does this often.
 FULL ?= 1
@@ -196,6 +196,18 @@ hostile: $(VENV)/built-strictly $(VENV)/pytest ## programs and peers that fight 
 
 connections: $(VENV)/built ## a million connections, one after the other, in flat memory
 	$(PY) -m tests.hostile.connections
+# How long each part of the stress is, and how many interpreters are made.
+life: $(VENV)/built-strictly $(VENV)/pytest ## fork, sub-interpreters, threads, signals, shutdown: the long form
+	KEVENT_LIFE_SECONDS=2 KEVENT_LIFE_INTERPRETERS=100 \
+	    KEVENT_TEST_SLOWNESS=$${KEVENT_TEST_SLOWNESS:-4} $(PYTEST) -q tests/life
+
+# A debug build counts references; any other only memory blocks and descriptors.
+# FORM=short leaves out tests that are slow.
+FORM := full
+REFLEAK_SUITES := tests/kevent tests/selectors tests/aio tests/streams
+refleak: $(VENV)/built-strictly $(VENV)/pytest ## each test many times: lost references, memory, descriptors
+	KEVENT_TEST_SLOWNESS=10 $(PYTEST) -q -p tests.refleak.plugin --refleak=$(FORM) \
+	    $(REFLEAK_SUITES)
 
 sdist: $(VENV)/ready ## build the sdist, install it elsewhere, import it
 	rm -rf $(VENV)/sdist

@@ -152,7 +152,7 @@ feed_reader(ModState *state, PyObject *reader, const char *bytes,
                      state->standard_wakeup_waiter)) {
         return 0;
     }
-    PyObject *buffer;
+    PyObject *buffer = NULL;
     if (!is_usual(state, reader, size, &buffer)) {
         return 0;
     }

@@ -130,11 +130,10 @@ static void
 queue_tp_dealloc(PyObject *op)
 {
     PyTypeObject *type = Py_TYPE(op);
-    PyObject_GC_UnTrack(op);
     if (PyObject_CallFinalizerFromDealloc(op) < 0) {
-        PyObject_GC_Track(op);   /* the warning's receiver kept it */
-        return;
+        return;   /* the warning's receiver kept it */
     }
+    PyObject_GC_UnTrack(op);
     PyObject *module = ((QueueObject *)op)->module;
     type->tp_free(op);
     Py_DECREF(type);

@@ -20,22 +20,24 @@ ORDER = ("regression", "unbound", "unstable", "flaky", "excluded",
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A line `test-id [3.13-3.15] # reason`; versions are optional, the id may
-    be a glob."""
+    """A line `test-id [3.13-3.15] # reason`; versions are optional and may be as
+    exact as 3.13.5, the id may be a glob."""
     pattern: str
-    first: tuple[int, int]
-    last: tuple[int, int]
+    first: tuple[int, ...]
+    last: tuple[int, ...]
     reason: str
 
     def here(self) -> bool:
-        return self.first <= sys.version_info[:2] <= self.last
+        now = sys.version_info[:3]
+        return self.first <= now and now[:len(self.last)] <= self.last
 
     def matches(self, name: str) -> bool:
         return self.here() and fnmatch.fnmatchcase(name, self.pattern)
 
 
 LINE = re.compile(
-    r"(?P<id>\S+)(?:\s+\[(?P<first>3\.\d+)(?:-(?P<last>3\.\d+)?)?\])?\s+#\s*(?P<why>.+)")
+    r"(?P<id>\S+)(?:\s+\[(?P<first>3(?:\.\d+)+)(?:-(?P<last>3(?:\.\d+)+)?)?\])?"
+    r"\s+#\s*(?P<why>.+)")
 
 
 def read_exclusions(path: Path) -> list[Exclusion]:
@@ -59,9 +61,8 @@ def read_exclusions(path: Path) -> list[Exclusion]:
     return found
 
 
-def _version(text: str) -> tuple[int, int]:
-    major, minor = text.split(".")
-    return int(major), int(minor)
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
 
 
 def suspects(before: dict[str, Record], after: dict[str, Record]) -> list[str]:

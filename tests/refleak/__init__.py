@@ -1,0 +1,1 @@
+"""Hunting for references, memory blocks and descriptors that are lost."""
