@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <mqueue.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -338,6 +340,30 @@ TEST(poll_nests_queues)
 }
 
 /* As long as not everything has been fetched, a poller sees it. */
+/* A POSIX message queue is a descriptor here, and can be waited for. */
+TEST(poll_message_queue)
+{
+    struct kev_queue *queue = open_shared();
+    char name[40];
+    char text[16];
+    struct mq_attr attr = {.mq_maxmsg = 2, .mq_msgsize = sizeof(text)};
+    snprintf(name, sizeof(name), "/kevent-test-%d", (int)getpid());
+    mqd_t messages = mq_open(name, O_CREAT | O_RDWR | O_NONBLOCK, 0600,
+                             &attr);
+    if (messages < 0) {
+        kev_test_skip("no POSIX message queues here");
+    }
+    mq_unlink(name);
+    CHECK_EQ(add(queue, uk_poll((int)messages, IN, QUEUED)), 0);
+    take_none(queue);
+    CHECK_EQ(mq_send(messages, "hello", 5, 0), 0);
+    CHECK_EQ(take_one(queue).ret_data[0] & IN, IN);
+    CHECK_EQ(mq_receive(messages, text, sizeof(text), NULL), 5);
+    take_none(queue);
+    close_queue(queue);
+    mq_close(messages);
+}
+
 TEST(poll_fileno_is_readable_until_the_last_is_fetched)
 {
     struct kev_queue *queue = open_shared();

@@ -80,6 +80,14 @@ def test_bad_arguments(fd, arguments, error):
         kevent.kevent_get_events(fd, *arguments)
 
 
+def test_o_nonblock_means_nothing(fd):
+    """Timeout 0 is how not to sleep; the descriptor's flag is not looked at."""
+    os.set_blocking(fd, False)
+    t0 = time.monotonic_ns()
+    assert kevent.kevent_get_events(fd, 1, 1, 3 * MS) == []
+    assert time.monotonic_ns() - t0 >= 3 * MS
+
+
 def test_forever_has_a_name(fd):
     """KEVENT_WAIT_FOREVER and None are the same."""
     for forever in (None, kevent.KEVENT_WAIT_FOREVER):

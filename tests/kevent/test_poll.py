@@ -91,6 +91,18 @@ def test_queues_in_queues(queue):
     assert raised.value.errno == errno.EINVAL
 
 
+def test_every_queue_is_told(queue, pair):
+    """Two queues that watch one descriptor both hear of it, with WAKEUP_ALL and
+    without."""
+    a, b = pair
+    with kevent.Queue() as other:
+        queue.add(a, KEVENT_POLL)
+        other.add(a, KEVENT_POLL,
+                  req_flags=kevent.KEVENT_REQ_WAKEUP_ALL | KEVENT_REQ_ALWAYS_QUEUE)
+        b.send(b"x")
+        assert len(told(queue)) == len(told(other)) == 1
+
+
 def test_anything_that_polls(queue):
     """An eventfd, an epoll object, a pseudo-terminal."""
     event_fd = os.eventfd(0)
