@@ -32,7 +32,7 @@ SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*.c csrc/*/*.h)
 CC ?= cc
 
 .PHONY: help demo test test-python prepare build tidy suite typing conformance symbols sdist asan \
-    bench bench-quick dumazet ecosystem instructions bench-echo syscalls shell clean clean-all soak
+    bench bench-quick dumazet ecosystem instructions bench-echo syscalls shell clean clean-all soak probes
 
 help: ## this list
 	@echo 'make TARGET [PYTHON=python3.12]'
@@ -218,6 +218,9 @@ sdist: $(VENV)/ready ## build the sdist, install it elsewhere, import it
 	cd $(VENV)/sdist && ./venv/bin/python -m pip -q install ./*.tar.gz
 	cd $(VENV)/sdist && ./venv/bin/python -c "import asyncio, kevent; \
 	    print(kevent.run(asyncio.sleep(0.001, 'sdist: 1 passed')))"
+
+probes: $(VENV)/built $(VENV)/extras ## what each loop does and does not, into docs/behaviour.md
+	$(PY) -m tests.probes
 
 soak: $(VENV)/built ## 300 s of mixed random use with Ctrl-C: nothing lost, nothing left (SOAK_SECONDS, SOAK_SEED)
 	$(PY) -m tests.soak --verbose --seconds $(or $(SOAK_SECONDS),300) --seed $(or $(SOAK_SEED),1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from .run import Record
 
 EXCLUSIONS = Path(__file__).with_name("exclusions.txt")
-EXCLUSIONS_MAX = 20
+EXCLUSIONS_MAX = 10
 SHOWN_MAX = 40  # tests of one verdict, without --verbose
 FAILING = ("regression", "unbound")
 ORDER = ("regression", "unbound", "unstable", "flaky", "excluded",
