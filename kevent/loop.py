@@ -302,8 +302,12 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
             })
             self._remove_reader(sock.fileno())
             self.call_later(
-                constants.ACCEPT_RETRY_DELAY, self._start_serving,
+                constants.ACCEPT_RETRY_DELAY, self._serve_again,
                 protocol_factory, sock, sslcontext, server, backlog, *rest)
+
+    def _serve_again(self, protocol_factory, sock, *args):
+        if sock.fileno() >= 0:  # the server was not closed meanwhile
+            self._start_serving(protocol_factory, sock, *args)
 
     def _accept_failed(self, exc):
         if self._debug:

@@ -34,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -497,6 +498,18 @@ control(int (*real)(int, int, ...), const void *caller, int fd, int command,
 
 CONTROL(fcntl)
 CONTROL(fcntl64)
+
+int
+ioctl(int fd, unsigned long request, ...)
+{
+    REAL(ioctl)
+    va_list list;
+    va_start(list, request);
+    void *argument = va_arg(list, void *);
+    va_end(list);
+    FAIL(PLAIN, NULL);
+    return real(fd, request, argument);
+}
 
 long
 syscall(long number, ...)

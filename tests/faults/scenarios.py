@@ -331,40 +331,42 @@ async def sock_calls(loop):
         await loop.sock_connect(ours, listener.getsockname())
         theirs, _ = await accepting
         closing.enter_context(theirs)
-        sending = asyncio.ensure_future(loop.sock_sendall(ours, BIG))
-        try:
-            got = 0
-            while got < len(BIG):
-                piece = await loop.sock_recv(theirs, 100_000)
-                if not piece:
-                    return False
-                got += len(piece)
-            await sending
-        finally:
-            sending.cancel()
-            await asyncio.wait([sending])
-            sending.cancelled() or sending.exception()
+        if await through(loop, theirs, loop.sock_sendall(ours, BIG)) != len(BIG):
+            return False
         with tempfile.TemporaryFile() as file:
             file.write(BIG[:100_000])
             file.seek(0)
-            sending = asyncio.ensure_future(loop.sock_sendfile(ours, file))
-            try:
-                got = 0
-                while got < 100_000 and not (sending.done() and sending.exception()):
-                    receiving = asyncio.ensure_future(loop.sock_recv(theirs, 100_000))
-                    try:
-                        await asyncio.wait([receiving, sending],
-                                           return_when=asyncio.FIRST_COMPLETED)
-                        if receiving.done():
-                            got += len(receiving.result())
-                    finally:
-                        receiving.cancel()
-                await sending
-            finally:
-                sending.cancel()
-                await asyncio.wait([sending])
-                sending.cancelled() or sending.exception()
-        return True
+            return await through(loop, theirs, loop.sock_sendfile(ours, file)) == 100_000
+
+
+async def through(loop, sock, sends):
+    """How much arrives of what a coroutine sends; its exception."""
+    got = 0
+    sending = asyncio.ensure_future(sends)
+    sending.add_done_callback(lambda _: receiving and receiving.cancel())
+    receiving = None
+    try:
+        while True:
+            if sending.done():
+                sock.setblocking(False)
+                try:
+                    piece = sock.recv(1_000_000)
+                except BlockingIOError:
+                    break
+            else:
+                receiving = asyncio.ensure_future(loop.sock_recv(sock, 100_000))
+                await asyncio.wait([receiving])
+                if receiving.cancelled():
+                    continue
+                piece = receiving.result()
+            if not piece:
+                break
+            got += len(piece)
+        await sending
+        return got
+    finally:
+        sending.cancel()
+        await asyncio.wait([sending])
 
 
 @scenario
