@@ -225,6 +225,43 @@ async def test_runs_of_equal_datagrams(connected, count):
         await close(made)
 
 
+async def test_runs_that_the_kernel_refuses():
+    """A socket without checksums cannot have datagrams cut: they go one by one,
+    the next time, too."""
+    class Sends(Datagrams):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            for number in range(10):
+                self.transport.sendto(b"%d" % number, addr)
+    async with raw_peer(Sends) as (made, raw):
+        no_check = 11                          # SO_NO_CHECK
+        made.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, no_check, 1)
+        for turn in range(1, 3):
+            raw.send(b"go")
+            await made.until(lambda: len(made.got) == turn)
+            await turns(1)
+            assert [raw.recv(10) for _ in range(10)] == [b"%d" % n for n in range(10)]
+        assert not made.errors
+
+
+async def test_refused_within_a_run():
+    """A peer that has gone: error_received, and the endpoint stays."""
+    class Sends(Datagrams):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            raw.close()
+            for _ in range(10):
+                self.transport.sendto(b"x")
+    with socket.socket(*KIND) as raw:
+        raw.bind(LOCAL)
+        made = await endpoint(Sends, remote_addr=raw.getsockname())
+        raw.sendto(b"go", made.transport.get_extra_info("sockname"))
+        await made.until(lambda: made.errors)
+        assert {type(exc) for exc in made.errors} == {ConnectionRefusedError}
+        await close(made)
+        assert made.lost_with is None
+
+
 async def test_through_another_socket():
     """A relay: what comes in at one endpoint goes out at others."""
     with socket.socket(*KIND) as far:

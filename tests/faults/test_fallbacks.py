@@ -35,7 +35,8 @@ TESTS = {
     "kevent": ["tests/kevent", "tests/selectors"] if FULL else
               ["tests/kevent/test_proc.py", "tests/kevent/test_kevent_queue.py"],
     "aio": ["tests/aio", "tests/streams"] if FULL else
-           ["tests/aio/test_servers.py", "tests/aio/test_timers.py", "tests/aio/test_udp.py"],
+           ["tests/aio/test_servers.py", "tests/aio/test_timers.py", "tests/aio/test_udp.py",
+            "tests/aio/test_udp_callbacks.py"],
 }
 # Ours, but for those that count how many datagrams one recvmmsg() takes.
 SELECTED = "not asyncio and not test_lists and not test_batch_leaves"
