@@ -52,9 +52,11 @@ struct kevent_ring {
     struct ukevent event[];
 };
 
+#ifndef __cplusplus
 _Static_assert(sizeof(struct kevent_id) == 8, "kevent_id is 8 bytes");
 _Static_assert(sizeof(struct ukevent) == 40, "ukevent is 40 bytes");
 _Static_assert(offsetof(struct kevent_ring, event) == 8, "ring header");
+#endif
 
 /* Bytes of memory that a ring of num entries needs. */
 #define KEVENT_RING_SIZE(num) \

@@ -55,6 +55,19 @@ def test_example_in_c(core, code, tmp_path):
     subprocess.run([tmp_path / "example"], check=True, timeout=30)
 
 
+@pytest.mark.parametrize("compiler, options", [
+    ("cc", ["-x", "c", "-std=c11", "-pedantic"]), ("cc", ["-x", "c", "-std=gnu17"]),
+    ("c++", ["-x", "c++", "-std=c++17"])])
+def test_header_stands_alone(compiler, options, tmp_path):
+    """kevent.h needs nothing before it, in C11, later, and C++, without a warning."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler} here")
+    (tmp_path / "x").write_text('#include "kev/kevent.h"\nint main(void)'
+                                "{ return kevent_features() == 0; }\n")
+    subprocess.run([compiler, *options, "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'csrc'}",
+                    "-c", "x", "-o", "x.o"], check=True, cwd=tmp_path, timeout=60)
+
+
 @pytest.mark.parametrize("code", programs("python"))
 def test_example_in_python(code):
     """It runs, and warns of nothing."""

@@ -22,7 +22,8 @@ def mypy(tmp_path, *arguments, module="mypy"):
 def test_stubs_say_what_is_there(tmp_path):
     """Names, signatures and defaults of the stubs are those of the modules."""
     done = mypy(tmp_path, "kevent", "--allowlist", str(HERE / "allowed.txt"),
-                "--ignore-unused-allowlist", module="mypy.stubtest")
+                "--ignore-unused-allowlist", "--mypy-config-file",
+                str(HERE / "stubtest.ini"), module="mypy.stubtest")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
