@@ -701,7 +701,8 @@ KevReader_Read(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 {
     Py_ssize_t size = -1;
     PyObject *number = Py_None;
-    if (KevStreams_OneArgument("StreamReader.read", "n", args, nargs, kwnames, &number) < 0
+    if (KevStreams_OneArgument("StreamReader.read", "n", args, nargs,
+                               kwnames, &number) < 0
         || ((nargs > 0 || kwnames != NULL)
             && as_size(number, &size) < 0)) {
         return NULL;
@@ -716,7 +717,8 @@ KevReader_ReadExactly(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 {
     Py_ssize_t size;
     PyObject *number = NULL;
-    if (KevStreams_OneArgument("StreamReader.readexactly", "n", args, nargs, kwnames, &number) < 0
+    if (KevStreams_OneArgument("StreamReader.readexactly", "n", args, nargs,
+                               kwnames, &number) < 0
         || as_size(number, &size) < 0) {
         return NULL;
     }
@@ -728,8 +730,8 @@ KevReader_ReadUntil(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames)
 {
     PyObject *separator = state_of(op)->newline;
-    if (KevStreams_OneArgument("StreamReader.readuntil", "separator", args, nargs, kwnames,
-                     &separator) < 0) {
+    if (KevStreams_OneArgument("StreamReader.readuntil", "separator", args,
+                               nargs, kwnames, &separator) < 0) {
         return NULL;
     }
     return KevOp_New(state_of(op), &readuntil_kind, op, separator, 0);
@@ -747,8 +749,8 @@ KevReader_WaitForData(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                       PyObject *kwnames)
 {
     PyObject *name = NULL;
-    if (KevStreams_OneArgument("StreamReader._wait_for_data", "func_name", args, nargs, kwnames,
-                     &name) < 0) {
+    if (KevStreams_OneArgument("StreamReader._wait_for_data", "func_name",
+                               args, nargs, kwnames, &name) < 0) {
         return NULL;
     }
     return KevOp_New(state_of(op), &wait_kind, op, name, 0);
