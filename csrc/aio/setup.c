@@ -101,4 +101,5 @@ void
 KevAio_Teardown(ModState *state)
 {
     KevHandle_FreelistClear(state);
+    KevOp_FreelistClear(state);
 }

@@ -87,8 +87,16 @@ struct handle_freelist {
     unsigned count;
 };
 
+struct OpObject;
+
+struct op_freelist {
+    struct OpObject *first;      /* linked through inner */
+    unsigned count;
+};
+
 struct aio_cache {
     struct handle_freelist handles;
+    struct op_freelist ops;
 };
 
 #endif

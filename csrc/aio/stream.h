@@ -10,6 +10,7 @@
 #ifndef KEV_AIO_STREAM_H
 #define KEV_AIO_STREAM_H
 
+#include "aio/own.h"
 #include "aio/guard.h"
 #include "aio/transport.h"
 #include "aio/wbuf.h"
@@ -56,7 +57,23 @@ typedef struct StreamObject {
     char wrote_more;            /* the last one that wrote did so */
     char protocol_paused;
     char extra_filled;          /* extra holds all there is to know */
+    struct own own;             /* methods that writers call directly */
 } StreamObject;
+
+enum stream_method {
+    STREAM_WRITE, STREAM_IS_CLOSING, STREAM_METHODS,
+};
+
+extern const struct own_method KevStream_Own[STREAM_METHODS];
+
+/* Whether such a method is neither overridden nor replaced. */
+static inline int
+KevStream_Owns(StreamObject *self, const ModState *state,
+               enum stream_method method)
+{
+    return KevOwn_Has(&self->own, state, Py_TYPE((PyObject *)self),
+                      KevStream_Own, STREAM_METHODS, method);
+}
 
 #define STREAM_HIGH_WATER (64 * 1024)
 

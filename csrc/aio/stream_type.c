@@ -650,10 +650,24 @@ stream_dealloc(PyObject *op)
     Py_DECREF(type);
 }
 
+const struct own_method KevStream_Own[STREAM_METHODS] = {
+    [STREAM_WRITE] = OWN_METHOD(str_write, KEV_GUARDED(KevStream_Write)),
+    [STREAM_IS_CLOSING] = OWN_METHOD(str_is_closing, stream_is_closing),
+};
+
+static int
+stream_setattro(PyObject *op, PyObject *name, PyObject *value)
+{
+    return KevOwn_SetAttr(&((StreamObject *)op)->own,
+                          KevState_OfType(Py_TYPE(op)), op, KevStream_Own,
+                          STREAM_METHODS, name, value);
+}
+
 static PyType_Slot stream_slots[] = {
     {Py_tp_doc, "The part of a stream transport that runs per packet."},
     {Py_tp_new, stream_new},
     {Py_tp_init, stream_init},
+    {Py_tp_setattro, stream_setattro},
     {Py_tp_methods, stream_methods},
     {Py_tp_getset, stream_getset},
     {Py_tp_traverse, stream_traverse},

@@ -69,6 +69,8 @@ enum op_step KevOp_Await(OpObject *op, PyObject *awaitable);
 /* Raises a stored exception, as the raise statement does.  OP_ERROR. */
 enum op_step KevOp_Raise(PyObject *exc);
 
+void KevOp_FreelistClear(ModState *state);
+
 /* The one argument that the method takes, by place or by name: borrowed in
    *ret, untouched if it was not given.  0 or -1 with TypeError. */
 int KevStreams_OneArgument(const char *method, const char *name,

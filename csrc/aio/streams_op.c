@@ -17,12 +17,68 @@ enum op_phase {
     OP_FINISHED,
 };
 
+#if defined(Py_GIL_DISABLED) || defined(KEV_NO_FREELIST)
+#define FREELIST_MAX 0
+#else
+#define FREELIST_MAX 64
+#endif
+
+static OpObject *
+op_alloc(ModState *state)
+{
+#if FREELIST_MAX > 0
+    struct op_freelist *list = &state->aio.ops;
+    OpObject *self = list->first;
+    if (self != NULL) {
+        list->first = (OpObject *)self->inner;
+        list->count--;
+        (void)PyObject_Init((PyObject *)self, (PyTypeObject *)state->op_type);
+        return self;
+    }
+#endif
+    return PyObject_GC_New(OpObject, (PyTypeObject *)state->op_type);
+}
+
+/* Its memory, to the list if it may go there: not one that the collector has
+   finalized, which is remembered in it, nor when the module is going. */
+static void
+op_free(OpObject *self, PyTypeObject *type)
+{
+#if FREELIST_MAX > 0
+    ModState *state = PyType_GetModuleState(type);
+    if (state == NULL) {
+        PyErr_Clear();
+    }
+    else if (state->op_type == (PyObject *)type
+             && state->aio.ops.count < FREELIST_MAX
+             && !PyObject_GC_IsFinalized((PyObject *)self)) {
+        self->inner = (PyObject *)state->aio.ops.first;
+        state->aio.ops.first = self;
+        state->aio.ops.count++;
+        return;
+    }
+#endif
+    (void)type;
+    PyObject_GC_Del(self);
+}
+
+void
+KevOp_FreelistClear(ModState *state)
+{
+    struct op_freelist *list = &state->aio.ops;
+    while (list->first != NULL) {
+        OpObject *self = list->first;
+        list->first = (OpObject *)self->inner;
+        PyObject_GC_Del(self);
+    }
+    list->count = 0;
+}
+
 PyObject *
 KevOp_New(ModState *state, const struct op_kind *kind, PyObject *owner,
           PyObject *arg, Py_ssize_t size)
 {
-    OpObject *self = PyObject_GC_New(OpObject,
-                                     (PyTypeObject *)state->op_type);
+    OpObject *self = op_alloc(state);
     if (self == NULL) {
         return NULL;
     }
@@ -480,7 +536,7 @@ op_dealloc(PyObject *op)
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     (void)op_clear(op);
-    PyObject_GC_Del(op);
+    op_free((OpObject *)op, type);
     Py_DECREF(type);
 }
 

@@ -21,6 +21,15 @@ transport_of(WriterObject *self)
 
 /* ---- writing -------------------------------------------------------- */
 
+/* Whether it is a transport of ours with our method. */
+static int
+is_own(WriterObject *self, PyObject *transport, enum stream_method method)
+{
+    return PyObject_TypeCheck(transport,
+                              (PyTypeObject *)self->state->stream_type)
+        && KevStream_Owns((StreamObject *)transport, self->state, method);
+}
+
 /* transport.<name>(data), whose result does not matter. */
 static PyObject *
 pass_on(WriterObject *self, PyObject *name, PyObject *data)
@@ -44,9 +53,21 @@ writer_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 {
     WriterObject *self = (WriterObject *)op;
     PyObject *data = NULL;
-    return KevStreams_OneArgument("StreamWriter.write", "data", args, nargs,
-                                  kwnames, &data) < 0
-        ? NULL : pass_on(self, self->state->str_write, data);
+    if (KevStreams_OneArgument("StreamWriter.write", "data", args, nargs,
+                               kwnames, &data) < 0) {
+        return NULL;
+    }
+    PyObject *transport = self->transport;
+    if (transport == NULL || !is_own(self, transport, STREAM_WRITE)) {
+        return pass_on(self, self->state->str_write, data);
+    }
+    PyObject *res;
+    Py_INCREF(transport);
+    KEV_GUARD(KevTransport_Monitor(transport));
+    res = KevStream_Write(transport, data);
+    KEV_UNGUARD();
+    Py_DECREF(transport);
+    return res;
 }
 
 static PyObject *
@@ -119,8 +140,7 @@ is_closing(WriterObject *self)
         PyErr_SetString(PyExc_AttributeError, "_transport");
         return -1;
     }
-    if (PyObject_TypeCheck(transport,
-                           (PyTypeObject *)self->state->stream_type)) {
+    if (is_own(self, transport, STREAM_IS_CLOSING)) {
         int is_closing = ((StreamObject *)transport)->closing;
         Py_DECREF(transport);
         return is_closing;
