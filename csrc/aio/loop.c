@@ -188,6 +188,36 @@ time_after(LoopObject *self, PyObject *delay)
     return when;
 }
 
+/* self.call_at(when, callback, *args, context=context) of somebody else.  New
+   reference. */
+static PyObject *
+call_at_of_program(LoopObject *self, PyObject *when,
+                   const struct call_args *call)
+{
+    PyObject *method = PyObject_GetAttr((PyObject *)self,
+                                        self->state->str_call_at);
+    PyObject *args = PyTuple_New(2 + call->rest_count);
+    PyObject *kwargs = PyDict_New();
+    PyObject *timer = NULL;
+    if (method == NULL || args == NULL || kwargs == NULL) {
+        goto done;
+    }
+    PyTuple_SET_ITEM(args, 0, Py_NewRef(when));
+    PyTuple_SET_ITEM(args, 1, Py_NewRef(call->named[1]));
+    for (Py_ssize_t i = 0; i < call->rest_count; i++) {
+        PyTuple_SET_ITEM(args, 2 + i, Py_NewRef(call->rest[i]));
+    }
+    PyObject *context = call->context != NULL ? call->context : Py_None;
+    if (PyDict_SetItem(kwargs, self->state->str_context, context) == 0) {
+        timer = PyObject_Call(method, args, kwargs);
+    }
+done:
+    Py_XDECREF(method);
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    return timer;
+}
+
 static PyObject *
 loop_call_later(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                 PyObject *kwnames)
@@ -207,9 +237,13 @@ loop_call_later(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     PyObject *timer = NULL;
-    if (KevLoop_CheckOpen(self) == 0
-        && (!self->debug
-            || KevLoop_DebugCheck(self, call.named[1], "call_at") == 0)) {
+    if (self->call_at_patched) {
+        timer = call_at_of_program(self, when, &call);
+    }
+    else if (KevLoop_CheckOpen(self) == 0
+             && (!self->debug
+                 || KevLoop_DebugCheck(self, call.named[1], "call_at")
+                     == 0)) {
         timer = schedule(self, when, &call);
     }
     Py_DECREF(when);

@@ -93,6 +93,7 @@ typedef struct LoopObject {
     char asleep;                  /* may be in the wait: knock */
     char time_patched;            /* self.time() is not ours */
     char run_once_patched;        /* self._run_once() is not ours */
+    char call_at_patched;         /* self.call_at() is not ours */
     char no_sendmmsg;             /* the kernel has none, or hides it */
     uint64_t callbacks_run;
     uint64_t events_seen;

@@ -31,7 +31,8 @@ loop_has_own(LoopObject *self, PyObject *name, const char *method)
     return same;
 }
 
-/* Test suites replace time() and _run_once(): both are honoured. */
+/* Test suites replace time() and _run_once(), and call_at(), which asyncio's
+   call_later() is made of: they are honoured. */
 static void
 look_for_patches(LoopObject *self)
 {
@@ -39,6 +40,8 @@ look_for_patches(LoopObject *self)
     self->time_patched = !loop_has_own(self, state->str_time, "time");
     self->run_once_patched = !loop_has_own(self, state->str_run_once,
                                            "_run_once");
+    self->call_at_patched = !loop_has_own(self, state->str_call_at,
+                                          "call_at");
 }
 
 int
@@ -49,7 +52,8 @@ KevLoop_SetAttr(PyObject *op, PyObject *name, PyObject *value)
         return -1;
     }
     if (PyUnicode_CompareWithASCIIString(name, "time") == 0
-        || PyUnicode_CompareWithASCIIString(name, "_run_once") == 0) {
+        || PyUnicode_CompareWithASCIIString(name, "_run_once") == 0
+        || PyUnicode_CompareWithASCIIString(name, "call_at") == 0) {
         look_for_patches(self);
     }
     return 0;
