@@ -191,6 +191,16 @@ fuzz-core: ## calls of the core at random, against a model (clang: libFuzzer)
 fuzz: fuzz-core $(VENV)/built-strictly $(VENV)/pytest $(VENV)/hypothesis ## the same of the loop, against asyncio; wrong arguments
 	$(PROOF) tests/fuzz
 
+build/faults/inject.so: tests/faults/inject.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -fno-builtin -shared -fPIC $< -o $@ -ldl
+
+.PHONY: soak-faults
+soak-faults: $(VENV)/built build/faults/inject.so ## soak for an hour while calls are interrupted and cut short
+	KEVENT_FAULT_PERIOD=50 KEVENT_FAULT_SAY=1 LD_PRELOAD=$(abspath build/faults/inject.so) \
+	    $(PY) -m tests.soak --verbose --seed $(or $(SOAK_SEED),1) \
+	    --seconds $(or $(SOAK_SECONDS),$(if $(filter 0,$(FULL)),60,3600))
+
 hostile: $(VENV)/built-strictly $(VENV)/pytest ## programs and peers that fight the loop
 	$(PROOF) -rs tests/hostile
 

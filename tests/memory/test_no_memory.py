@@ -49,6 +49,7 @@ def one_pass():
 
 def call_soon():
     loop.call_soon(int); loop.call_soon(int, 1); loop.call_soon(max, 1, 2)
+    loop.call_soon(max, *range(30))   # no such tuple is kept by CPython
 
 def call_later():
     loop.call_later(0, int); loop.call_later(100, max, 1, 2).cancel()
