@@ -113,12 +113,15 @@ is_usual(ModState *state, PyObject *reader, Py_ssize_t size, PyObject **ret)
 static int
 append(PyObject *buffer, const char *bytes, Py_ssize_t size)
 {
+    int r;
+    KEV_GUARD(buffer);
     Py_ssize_t have = PyByteArray_GET_SIZE(buffer);
-    if (PyByteArray_Resize(buffer, have + size) < 0) {
-        return -1;
+    r = PyByteArray_Resize(buffer, have + size);
+    if (r == 0) {
+        memcpy(PyByteArray_AS_STRING(buffer) + have, bytes, (size_t)size);
     }
-    memcpy(PyByteArray_AS_STRING(buffer) + have, bytes, (size_t)size);
-    return 0;
+    KEV_UNGUARD();
+    return r;
 }
 
 /* reader._wakeup_waiter(). */
