@@ -211,6 +211,30 @@ life: $(VENV)/built-strictly $(VENV)/pytest ## fork, sub-interpreters, threads, 
 	KEVENT_LIFE_SECONDS=2 KEVENT_LIFE_INTERPRETERS=100 \
 	    KEVENT_TEST_SLOWNESS=$${KEVENT_TEST_SLOWNESS:-4} $(PYTEST) -q tests/life
 
+# The extension under TSan on a Python without the GIL, in a copy of the tree,
+# with the stress of tests/life; the core's own tests before that.  With a GIL
+# there is nothing to see in the extension.
+TSAN_TREE := $(VENV)/tsan
+TSAN_SECONDS := 2
+tsan: core-tsan $(VENV)/ready ## the core, and on a Python without the GIL the extension, under TSan
+	@if $(PY) -c 'import sys; sys.exit(getattr(sys, "_is_gil_enabled", bool)() \
+	    or not hasattr(sys, "_is_gil_enabled"))'; then \
+	    $(MAKE) --no-print-directory tsan-extension PYTHON='$(PYTHON)'; \
+	else echo "note: $$($(PY) -V) has a GIL: only the core under TSan"; fi
+
+.PHONY: tsan-extension
+tsan-extension:
+	rm -rf $(TSAN_TREE)
+	mkdir -p $(TSAN_TREE)
+	cp -r setup.py pyproject.toml README.md LICENSE csrc kevent tests $(TSAN_TREE)
+	rm -f $(TSAN_TREE)/kevent/*.so
+	cd $(TSAN_TREE) && KEVENT_SANITIZE=thread \
+	    $(abspath $(PY)) setup.py -q build_ext --inplace
+	cd $(TSAN_TREE) && PYTHONPATH=$(abspath $(TSAN_TREE)) \
+	    LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" \
+	    TSAN_OPTIONS=suppressions=tests/life/tsan.supp:exitcode=66:history_size=4 \
+	    $(abspath $(PY)) -m tests.life.stress $(TSAN_SECONDS)
+
 # A debug build counts references; any other only memory blocks and descriptors.
 # FORM=short leaves out tests that are slow.
 FORM := full

@@ -18,16 +18,15 @@
  * called for each packet: such code calls back into its loop, and to enter a
  * guard twice is slow, if harmless.
  *
- * In the ordinary build all of this is nothing.
+ * In the ordinary build all of this is nothing.  KEV_GUARD and KEV_UNGUARD,
+ * the two ends of a guarded block, are in mod/compat.h: the selector has them,
+ * too.
  */
 #ifndef KEV_AIO_GUARD_H
 #define KEV_AIO_GUARD_H
 
 #include "mod/compat.h"
 #include "mod/python.h"
-
-#define KEV_GUARD(monitor) Py_BEGIN_CRITICAL_SECTION((PyObject *)(monitor))
-#define KEV_UNGUARD() Py_END_CRITICAL_SECTION()
 
 /* Two at once: to hold one and enter the other is to let go of the first. */
 #ifdef Py_GIL_DISABLED

@@ -105,6 +105,7 @@ KevHandle_New(ModState *state, LoopObject *loop, PyObject *callback,
     KevHandle_Commit(self, &parts, callback, loop);
     self->arg = parts.arg;
     PyObject_GC_Track(self);
+    KEV_TSAN_LEAVES(self);
     return (PyObject *)self;
 }
 
@@ -131,6 +132,7 @@ KevTimer_New(ModState *state, LoopObject *loop, PyObject *when,
     self->sequence = 0;
     self->place = -1;
     PyObject_GC_Track(self);
+    KEV_TSAN_LEAVES(self);
     return (PyObject *)self;
 }
 
@@ -217,7 +219,11 @@ int
 KevHandle_CancelOwn(ModState *state, PyObject *op)
 {
     HandleObject *self = (HandleObject *)op;
-    if (KEV_PEEK(self->cancelled) == Py_True) {
+    int is_cancelled;
+    KEV_GUARD(op);
+    is_cancelled = self->cancelled == Py_True;
+    KEV_UNGUARD();
+    if (is_cancelled) {
         return 0;
     }
     /* Held: a repr, or what is let go, may take the handle's loop away. */

@@ -78,10 +78,12 @@ poll_once(LoopObject *self)
     else {
         self->asleep = 1;
         __atomic_store_n(&self->polling, 1, __ATOMIC_RELAXED);
+        KEV_TSAN_LEAVES(self->ready);
         Py_BEGIN_ALLOW_THREADS
         r = kev_queue_poll(queue, timeout_ns);
         __atomic_store_n(&self->polling, 0, __ATOMIC_RELEASE);
         Py_END_ALLOW_THREADS
+        KEV_TSAN_ENTERED(self->ready);
         self->asleep = 0;
     }
     if (r >= 0) {

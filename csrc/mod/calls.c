@@ -129,9 +129,9 @@ ctl_list(ModState *state, struct face_queue *queue, uint32_t cmd,
     struct ukevent on_stack[STACK_RECORDS];
     struct ukevent *records = NULL;
     Py_ssize_t count;
-    Py_BEGIN_CRITICAL_SECTION(events);
+    KEV_GUARD(events);
     count = ctl_collect(state, events, on_stack, &records);
-    Py_END_CRITICAL_SECTION();
+    KEV_UNGUARD();
     if (count < 0) {
         return NULL;
     }

@@ -480,9 +480,9 @@ selector_register(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     PyObject *key;
-    Py_BEGIN_CRITICAL_SECTION(op);
+    KEV_GUARD(op);
     key = selector_register_locked((SelectorObject *)op, slots);
-    Py_END_CRITICAL_SECTION();
+    KEV_UNGUARD();
     return key;
 }
 
@@ -498,9 +498,9 @@ selector_unregister(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     PyObject *key;
-    Py_BEGIN_CRITICAL_SECTION(op);
+    KEV_GUARD(op);
     key = selector_unregister_locked((SelectorObject *)op, slots[0]);
-    Py_END_CRITICAL_SECTION();
+    KEV_UNGUARD();
     return key;
 }
 
@@ -517,9 +517,9 @@ selector_modify(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     PyObject *key;
-    Py_BEGIN_CRITICAL_SECTION(op);
+    KEV_GUARD(op);
     key = selector_modify_locked((SelectorObject *)op, slots);
-    Py_END_CRITICAL_SECTION();
+    KEV_UNGUARD();
     return key;
 }
 
@@ -535,9 +535,9 @@ selector_select(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     PyObject *ready;
-    Py_BEGIN_CRITICAL_SECTION(op);
+    KEV_GUARD(op);
     ready = KevSelector_SelectLocked((SelectorObject *)op, slots[0]);
-    Py_END_CRITICAL_SECTION();
+    KEV_UNGUARD();
     return ready;
 }
 
@@ -546,7 +546,7 @@ selector_get_map(PyObject *op, PyObject *unused)
 {
     SelectorObject *self = (SelectorObject *)op;
     PyObject *map;
-    Py_BEGIN_CRITICAL_SECTION(op);
+    KEV_GUARD(op);
     if (self->queue == NULL) {
         map = Py_NewRef(Py_None);
     }
@@ -556,7 +556,7 @@ selector_get_map(PyObject *op, PyObject *unused)
         }
         map = Py_XNewRef(self->map);
     }
-    Py_END_CRITICAL_SECTION();
+    KEV_UNGUARD();
     return map;
 }
 
@@ -565,7 +565,7 @@ selector_get_key(PyObject *op, PyObject *fileobj)
 {
     SelectorObject *self = (SelectorObject *)op;
     PyObject *key = NULL;
-    Py_BEGIN_CRITICAL_SECTION(op);
+    KEV_GUARD(op);
     if (self->queue == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "Selector is closed");
     }
@@ -574,7 +574,7 @@ selector_get_key(PyObject *op, PyObject *fileobj)
         struct watch *watch = watch_of(self, fileobj, &fd);
         key = watch == NULL ? NULL : Py_NewRef(watch->key);
     }
-    Py_END_CRITICAL_SECTION();
+    KEV_UNGUARD();
     return key;
 }
 
@@ -583,22 +583,22 @@ selector_fileno(PyObject *op, PyObject *unused)
 {
     SelectorObject *self = (SelectorObject *)op;
     PyObject *result = NULL;
-    Py_BEGIN_CRITICAL_SECTION(op);
+    KEV_GUARD(op);
     struct face_queue *queue = KevSelector_Enter(self);
     if (queue != NULL) {
         result = PyLong_FromLong(queue->fd);
         KevFd_Leave(self->state, queue);
     }
-    Py_END_CRITICAL_SECTION();
+    KEV_UNGUARD();
     return result;
 }
 
 static PyObject *
 selector_close(PyObject *op, PyObject *unused)
 {
-    Py_BEGIN_CRITICAL_SECTION(op);
+    KEV_GUARD(op);
     selector_shut((SelectorObject *)op);
-    Py_END_CRITICAL_SECTION();
+    KEV_UNGUARD();
     Py_RETURN_NONE;
 }
 

@@ -47,14 +47,14 @@ map_find(PyObject *op, PyObject *fileobj, PyObject **ret_key)
         return 0;
     }
     int found;
-    Py_BEGIN_CRITICAL_SECTION((PyObject *)selector);
+    KEV_GUARD(selector);
     long fd = KevSelector_Lookup(selector, fileobj);
     struct watch *watch = fd < 0 ? NULL : watches_get(&selector->watches, fd);
     found = fd < 0 ? -1 : watch != NULL;
     if (watch != NULL) {
         *ret_key = Py_NewRef(watch->key);
     }
-    Py_END_CRITICAL_SECTION();
+    KEV_UNGUARD();
     return found;
 }
 
@@ -108,7 +108,7 @@ map_tp_iter(PyObject *op)
         return fds == NULL ? NULL : PySeqIter_New(fds);
     }
     int r = 0;
-    Py_BEGIN_CRITICAL_SECTION((PyObject *)selector);
+    KEV_GUARD(selector);
     struct watches *watches = &selector->watches;
     int fd = watches->first;
     while (r == 0 && fd >= 0 && fd < watches->size) {
@@ -117,7 +117,7 @@ map_tp_iter(PyObject *op)
         Py_XDECREF(item);
         fd = watches->by_fd[fd].next;
     }
-    Py_END_CRITICAL_SECTION();
+    KEV_UNGUARD();
     PyObject *iterator = r < 0 ? NULL : PySeqIter_New(fds);
     Py_DECREF(fds);
     return iterator;

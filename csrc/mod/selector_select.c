@@ -11,6 +11,7 @@
 
 #include "kev/wait.h"
 #include "mod/calls.h"
+#include "mod/compat.h"
 
 /* A timeout so long needs no exact arithmetic: 292 years. */
 #define TIMEOUT_NS_MAX ((double)INT64_MAX)
@@ -192,7 +193,9 @@ KevSelector_SelectLocked(SelectorObject *self, PyObject *timeout)
     struct ukevent *records = records_borrow(self, wait.max);
     if (records != NULL) {
         self->selecting++;
+        KEV_TSAN_LEAVES(self);  /* while it sleeps */
         int r = fetch_all(self, queue, &wait, records);
+        KEV_TSAN_ENTERED(self);
         self->selecting--;
         if (r >= 0) {
             list = ready_list(self, records, r);
