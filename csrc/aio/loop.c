@@ -604,7 +604,7 @@ loop_statistics(PyObject *op, PyObject *arg)
     LoopObject *self = (LoopObject *)op;
     return Py_BuildValue(
         "{s:K,s:K,s:I,s:n,s:I}", "callbacks",
-        (unsigned long long)self->callbacks_run, "events",
+        (unsigned long long)KEV_PEEK(self->callbacks_run), "events",
         (unsigned long long)self->events_seen, "iterations",
         (unsigned int)self->pass, "timers", self->timers.count, "ready",
         (unsigned int)KevReady_Len(self->ready));

@@ -166,7 +166,7 @@ run_handles(LoopObject *self, ReadyObject *queue, uint32_t count)
         if (handle == NULL) {
             break;
         }
-        self->callbacks_run++;
+        KEV_POKE(self->callbacks_run, self->callbacks_run + 1);
         self->turn++;
         int r = KevHandle_Run(state, self, handle);
         Py_DECREF(handle);

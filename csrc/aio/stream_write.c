@@ -366,8 +366,8 @@ static int
 may_hold(StreamObject *self, size_t size)
 {
     LoopObject *loop = self->loop;
-    if (!loop->dispatching || size > HELD_MAX || size > self->high_water
-        || !KevLoop_IsPassThread(loop)) {
+    if (!KevLoop_IsPassThread(loop) || !loop->dispatching || size > HELD_MAX
+        || size > self->high_water) {
         return 0;
     }
     self->wrote_more = self->last_turn == loop->turn;

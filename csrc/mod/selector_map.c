@@ -62,7 +62,13 @@ static Py_ssize_t
 map_mp_length(PyObject *op)
 {
     SelectorObject *selector = ((MapObject *)op)->selector;
-    return selector == NULL ? 0 : selector->watches.count;
+    Py_ssize_t count = 0;
+    if (selector != NULL) {
+        KEV_GUARD(selector);
+        count = selector->watches.count;
+        KEV_UNGUARD();
+    }
+    return count;
 }
 
 static PyObject *

@@ -93,7 +93,9 @@ fetch_all(SelectorObject *self, struct face_queue *queue,
     int total = 0;
     /* A harvest of the core that brings fewer was not cut short. */
     int full = self->selecting > 1 ? KEV_GLANCE_MAX : KEV_HARVEST_MAX;
+    KEV_TSAN_LEAVES(self);   /* while it sleeps */
     int fetched = KevCall_Fetch(queue, "select", wait, records);
+    KEV_TSAN_ENTERED(self);
     if (fetched < full) {
         return fetched;
     }
@@ -193,9 +195,7 @@ KevSelector_SelectLocked(SelectorObject *self, PyObject *timeout)
     struct ukevent *records = records_borrow(self, wait.max);
     if (records != NULL) {
         self->selecting++;
-        KEV_TSAN_LEAVES(self);  /* while it sleeps */
         int r = fetch_all(self, queue, &wait, records);
-        KEV_TSAN_ENTERED(self);
         self->selecting--;
         if (r >= 0) {
             list = ready_list(self, records, r);
