@@ -99,7 +99,8 @@ kevent_of(LoopObject *self, unsigned cmd, int fd, uint32_t events,
     if (self->queue == NULL || fd < 0 || fd >= self->fds_count) {
         return -EBADF;
     }
-    if (__builtin_expect(KEV_PEEK(self->polling), 0)) {
+    if (__builtin_expect(__atomic_load_n(&self->polling, __ATOMIC_ACQUIRE),
+                         0)) {
         int r = leave_poll(self);
         if (r < 0) {
             return r;
@@ -650,7 +651,7 @@ run_callback(LoopObject *self, int fd, PyObject *handle, int writing)
 {
     ModState *state = self->state;
     if (KevSock_IsCall(state, handle)) {
-        self->callbacks_run++;
+        KEV_POKE(self->callbacks_run, self->callbacks_run + 1);
         return KevSock_Ready(self, fd, handle, writing);
     }
     if (Py_IS_TYPE(handle, (PyTypeObject *)state->handle_type)
@@ -661,7 +662,7 @@ run_callback(LoopObject *self, int fd, PyObject *handle, int writing)
         KEV_UNGUARD();
         return r < 0 ? -1 : 0;
     }
-    self->callbacks_run++;
+    KEV_POKE(self->callbacks_run, self->callbacks_run + 1);
     return KevHandle_Run(state, self, handle);
 }
 

@@ -498,6 +498,16 @@ may_read(StreamObject *self, LoopObject **ret_loop, PyObject **ret_protocol)
     return may;
 }
 
+static inline uint32_t
+queued_now(const LoopObject *loop, const ReadyObject *queue)
+{
+    uint32_t count;
+    KEV_GUARD(loop->ready);
+    count = KevReady_Len(queue);
+    KEV_UNGUARD();
+    return count;
+}
+
 int
 KevStream_ReadReady(StreamObject *self)
 {
@@ -507,7 +517,7 @@ KevStream_ReadReady(StreamObject *self)
     if (!may_read(self, &loop, &protocol)) {
         return 0;
     }
-    uint32_t queued = KevReady_Len(loop->ready);
+    uint32_t queued = queued_now(loop, loop->ready);
     int r;
     int reads = 0;
     do {
@@ -516,8 +526,8 @@ KevStream_ReadReady(StreamObject *self)
                            : read_plain(self, loop, protocol);
     } while (r > 0 && ++reads < READS_IN_A_ROW && is_reading(self)
              && self->fd >= 0 && self->protocol == protocol
-             && KevReady_Len(loop->ready) == queued
-             && KevReady_Len(loop->held) == 0);
+             && queued_now(loop, loop->ready) == queued
+             && queued_now(loop, loop->held) == 0);
     Py_DECREF(protocol);
     Py_DECREF((PyObject *)loop);
     if (r > 0) {
