@@ -215,6 +215,19 @@ KevHandle_Loop(PyObject *op, ModState *state)
     return (LoopObject *)loop;
 }
 
+/* Is it cancelled?  What was said before is let go. */
+static void
+set_cancelled(PyObject *op, PyObject *value)
+{
+    HandleObject *self = (HandleObject *)op;
+    PyObject *before;
+    KEV_GUARD(op);
+    before = self->cancelled;
+    self->cancelled = Py_NewRef(value);
+    KEV_UNGUARD();
+    Py_XDECREF(before);
+}
+
 int
 KevHandle_CancelOwn(ModState *state, PyObject *op)
 {
@@ -229,9 +242,12 @@ KevHandle_CancelOwn(ModState *state, PyObject *op)
     /* Held: a repr, or what is let go, may take the handle's loop away. */
     LoopObject *loop = KevHandle_Loop(op, state);
     if (loop != NULL && loop->debug) {
-        /* Callback and arguments go, the words about them stay. */
+        /* Callback and arguments go, the words about them stay; among them
+           that it is cancelled. */
+        set_cancelled(op, Py_True);
         PyObject *text = PyObject_Repr(op);
         if (text == NULL) {
+            set_cancelled(op, Py_False);
             Py_DECREF(loop);
             return -1;
         }

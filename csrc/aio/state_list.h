@@ -20,7 +20,8 @@
     /* interned names */                                                  \
     X(str_context) X(str_run) X(str_underscore_run)                       \
     X(str_underscore_cancelled) X(str_cancel) X(str_time)                 \
-    X(str_run_once) X(str_call_at) X(str_check_thread) X(str_check_callback)             \
+    X(str_run_once) X(str_call_at) X(str_check_thread)                    \
+    X(str_check_callback)                                                 \
     X(str_callback_failed) X(str_run_handle_debug)                        \
     X(str_stream_failed) X(str_stream_class) X(str_accept_failed)         \
     X(str_data_received) X(str_get_buffer) X(str_buffer_updated)          \
@@ -43,7 +44,8 @@
     X(str_context, "context") X(str_run, "run")                           \
     X(str_underscore_run, "_run")                                         \
     X(str_underscore_cancelled, "_cancelled") X(str_cancel, "cancel")     \
-    X(str_time, "time") X(str_run_once, "_run_once") X(str_call_at, "call_at")                      \
+    X(str_time, "time") X(str_run_once, "_run_once")                      \
+    X(str_call_at, "call_at")                                             \
     X(str_check_thread, "_check_thread")                                  \
     X(str_check_callback, "_check_callback")                              \
     X(str_callback_failed, "_callback_failed")                            \
