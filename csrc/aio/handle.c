@@ -454,6 +454,17 @@ KevHandle_Run(ModState *state, LoopObject *loop, PyObject *handle)
 
 /* ---- life and death ------------------------------------------------- */
 
+/* A million timers are a million handles to the collector: it is spared what
+   most slots hold, which it would look at in vain. */
+#define VISIT_UNLESS(usual, slot)                                         \
+    do {                                                                  \
+        if (!(usual)) {                                                   \
+            Py_VISIT(slot);                                               \
+        }                                                                 \
+    } while (0)
+#define IS_PLAIN(object) ((object) == Py_None || (object) == Py_False      \
+                          || (object) == Py_True)
+
 int
 KevHandle_Traverse(PyObject *op, visitproc visit, void *arg)
 {
@@ -461,15 +472,16 @@ KevHandle_Traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->args);
     Py_VISIT(self->callback);
-    Py_VISIT(self->cancelled);
+    VISIT_UNLESS(IS_PLAIN(self->cancelled), self->cancelled);
     Py_VISIT(self->context);
     Py_VISIT(self->loop);
-    Py_VISIT(self->repr);
-    Py_VISIT(self->source_traceback);
+    VISIT_UNLESS(IS_PLAIN(self->repr), self->repr);
+    VISIT_UNLESS(IS_PLAIN(self->source_traceback), self->source_traceback);
     Py_VISIT(*KevHandle_ArgSlot(op));
     if (KevHandle_IsTimer(op)) {
-        Py_VISIT(((TimerObject *)op)->when);
-        Py_VISIT(((TimerObject *)op)->scheduled);
+        TimerObject *timer = (TimerObject *)op;
+        Py_VISIT(timer->when);
+        VISIT_UNLESS(IS_PLAIN(timer->scheduled), timer->scheduled);
     }
     return 0;
 }
