@@ -461,7 +461,7 @@ open_queue(LoopObject *self)
         .id.raw_u64 = KEV_KNOCK_ID,
         .type = KEVENT_UNOTIFY,
         .event = 1,
-        .req_flags = KEVENT_REQ_ET | KEVENT_REQ_ALWAYS_QUEUE,
+        .req_flags = KEVENT_REQ_ET,
     };
     r = kevent_ctl(self->queue, KEVENT_CTL_ADD, 1, &knock);
     if (r != 0) {

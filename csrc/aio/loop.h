@@ -86,6 +86,8 @@ typedef struct LoopObject {
     uint32_t pass_depth;          /* passes under way, one in another */
     int polling;                  /* that thread is in the queue, without the
                                      interpreter lock: see leave_poll() */
+    char lucky;                   /* the last look before a sleep paid */
+    unsigned char waits;
     char debug;
     char stopping;
     char closed;

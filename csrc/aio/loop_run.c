@@ -54,6 +54,19 @@ wait_time(LoopObject *self, uint64_t *ret_ns)
     return 0;
 }
 
+/*
+ * A loop that has so much to do that it never really sleeps need not let go
+ * of the GIL for each wait: that costs more than a look without sleep, which
+ * then finds something.  Tried now and then, and as long as it does.
+ */
+#define TRY_LUCK_EVERY 16
+
+static int
+looks_first(LoopObject *self)
+{
+    return self->lucky || ++self->waits % TRY_LUCK_EVERY == 0;
+}
+
 /* The sleep and the harvest, the guard held but for the sleep.  What the core
    says (0 if there is something to do), or 1 with an exception. */
 static int
@@ -71,11 +84,15 @@ poll_once(LoopObject *self)
         kev_queue_consume(queue, self->ring_read);
         self->ring_read = 0;
     }
-    int r;
+    int r = 0;
     if (timeout_ns == 0) {
         r = kev_queue_poll(queue, 0);
     }
-    else {
+    else if (looks_first(self)) {
+        r = kev_queue_poll(queue, 0);
+        self->lucky = r != 0;
+    }
+    if (timeout_ns != 0 && r == 0) {
         self->asleep = 1;
         __atomic_store_n(&self->polling, 1, __ATOMIC_RELAXED);
         KEV_TSAN_LEAVES(self->ready);
