@@ -139,7 +139,7 @@ symbols: $(VENV)/built-strictly ## only PyInit__core may be exported
 # builds of one extension cannot lie in one package.
 ASAN_TREE := $(VENV)/asan
 ASAN_SUITES := $(filter-out tests/tidy/ tests/benchmarks/ tests/conformance/ \
-    tests/typing/ tests/examples/ tests/reference/,$(SUITES))
+    tests/typing/ tests/examples/ tests/reference/ tests/probes/ tests/refleak/,$(SUITES))
 asan: $(VENV)/ready $(VENV)/pytest $(VENV)/extras ## extension under ASan+UBSan, pytest on it
 	rm -rf $(ASAN_TREE)
 	mkdir -p $(ASAN_TREE)

@@ -102,7 +102,9 @@ async def main(count):
         print(f"{count} connections in {took:.0f} s, {count / took:.0f} a second; resident after "
               f"each tenth, kB: {marks}; descriptors left: {left}; protocols left: {Echo.alive}")
         assert left == 0 and Echo.alive == 0
-        assert marks[-1] - marks[1] < LIMIT_KB, "it grew"
+        # A sanitizer keeps what was freed for a while, so as to notice its use.
+        if "libasan" not in os.environ.get("LD_PRELOAD", ""):
+            assert marks[-1] - marks[1] < LIMIT_KB, "it grew"
     print("survived")
 
 
