@@ -38,6 +38,7 @@
 #ifndef SYS_io_uring_setup
 #define SYS_io_uring_setup 425
 #define SYS_io_uring_enter 426
+#define SYS_io_uring_register 427
 #endif
 
 #define P_PIDFD_ID 3   /* P_PIDFD, which older C libraries lack */
@@ -201,6 +202,14 @@ struct uring_cqe {
     uint32_t flags;
 };
 
+struct uring_ring {
+    uint32_t number, zero;
+    uint64_t fd;
+};
+
+/* "fd is a number of the thread's table", to io_uring_register. */
+#define URING_REGISTER_BY_NUMBER (1u << 31)
+
 _Static_assert(sizeof(struct uring_params) == 120, "what the kernel writes");
 _Static_assert(sizeof(struct kev_uring_sqe) == 64, "what the kernel reads");
 
@@ -209,8 +218,12 @@ enum {
     URING_SINGLE_ISSUER = 1 << 12,
     URING_DEFER_TASKRUN = 1 << 13,
     URING_SINGLE_MMAP = 1 << 0,
+    URING_REG_REG_RING = 1 << 13,
     URING_POLL_ADD = 6,
     URING_GETEVENTS = 1,
+    URING_ENTER_REGISTERED = 1 << 4,
+    URING_REGISTER_RINGS = 20,
+    URING_UNREGISTER_RINGS = 21,
     URING_SQES_OFFSET = 0x10000000,
 };
 
@@ -220,6 +233,47 @@ uring_map(int fd, size_t size, off_t offset)
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
                         offset);
     return memory == MAP_FAILED ? NULL : memory;
+}
+
+static int32_t
+thread_number(void)
+{
+    return (int32_t)syscall(SYS_gettid);
+}
+
+/*
+ * Moves the ring from the descriptors to a table that the thread has for such
+ * (Linux 6.3): a program that counts its descriptors shall not find one that
+ * comes in the middle of its work.  Stays where it is if that cannot be done.
+ */
+static void
+uring_hide(struct kev_uring *uring, uint32_t features)
+{
+    struct uring_ring ring = {.number = UINT32_MAX, .fd = (uint32_t)uring->fd};
+    if ((features & URING_REG_REG_RING) == 0
+        || syscall(SYS_io_uring_register, uring->fd, URING_REGISTER_RINGS,
+                   &ring, 1) != 1) {
+        return;
+    }
+    (void)close(uring->fd);
+    uring->fd = (int)ring.number;
+    uring->thread = thread_number();
+}
+
+/* In another thread, or another process, the number is somebody else's: what
+   is left in the table goes with its thread. */
+static void
+uring_let_go(const struct kev_uring *uring)
+{
+    struct uring_ring ring = {.number = (uint32_t)uring->fd};
+    if (uring->thread == 0) {
+        (void)close(uring->fd);
+    }
+    else if (uring->thread == thread_number()) {
+        (void)syscall(SYS_io_uring_register, uring->fd,
+                      URING_UNREGISTER_RINGS | URING_REGISTER_BY_NUMBER,
+                      &ring, 1);
+    }
 }
 
 int
@@ -260,6 +314,7 @@ kev_sys_uring_open(struct kev_uring *uring)
     uring->cqes_offset = params.cq.more[1];
     uring->cqes_mask = params.cq_entries - 1;
     *(uint32_t *)(rings + params.sq.more[2]) = 0;   /* the only entry */
+    uring_hide(uring, params.features);
     return 0;
 }
 
@@ -267,7 +322,7 @@ void
 kev_sys_uring_close(struct kev_uring *uring)
 {
     if (uring->fd >= 0) {
-        (void)close(uring->fd);
+        uring_let_go(uring);
         if (uring->rings != NULL) {
             (void)munmap(uring->rings, uring->rings_size);
         }
@@ -297,8 +352,15 @@ uring_answered(struct kev_uring *uring)
 static int
 uring_enter(const struct kev_uring *uring, unsigned count)
 {
-    return result(syscall(SYS_io_uring_enter, uring->fd, count, 0,
-                          URING_GETEVENTS, NULL, (size_t)0));
+    unsigned flags = URING_GETEVENTS;
+    if (uring->thread != 0) {
+        if (uring->thread != thread_number()) {
+            return -EEXIST;      /* as the kernel says of a descriptor */
+        }
+        flags |= URING_ENTER_REGISTERED;
+    }
+    return result(syscall(SYS_io_uring_enter, uring->fd, count, 0, flags,
+                          NULL, (size_t)0));
 }
 
 int

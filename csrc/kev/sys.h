@@ -43,7 +43,9 @@ int kev_sys_epoll_wait(int epfd, struct epoll_event *events, int events_max,
  * ready, before his system call returns, and no signal comes with it.
  */
 struct kev_uring {
-    int fd;                      /* -1: not open */
+    int fd;                      /* -1: not open; a descriptor, or its number
+                                    in the table of the thread */
+    int32_t thread;              /* 0: it is a descriptor */
     void *rings;                 /* shared with the kernel */
     size_t rings_size;
     struct kev_uring_sqe *entry; /* the one place for a request */

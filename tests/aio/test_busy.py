@@ -4,6 +4,7 @@ Each test lets so many iterations pass in which nothing happens that a loop may
 have found a cheaper way to look than a system call.
 """
 import os
+import platform
 import signal
 import threading
 import time
@@ -62,6 +63,21 @@ def test_what_a_callback_writes_is_heard_in_the_next_iteration(loop, pipe):
     loop.remove_reader(near)
     # A step has queued the next before it wrote: that one runs, then the reader.
     assert seen == [(at + 2, b"x") for at in writes]
+
+
+@pytest.mark.skipif(platform.release().startswith(("6.1.", "6.2.")),
+                    reason="there the cheaper way is a descriptor that can be seen")
+def test_no_descriptor_comes_while_it_is_busy(loop):
+    """Programs count their descriptors to find those that they forgot."""
+    counts = []
+
+    def count():
+        counts.append(len(os.listdir("/proc/self/fd")))
+
+    chain = Chain(loop, {0: count, ITERATIONS: count})
+    chain.at[ITERATIONS + 1] = lambda: setattr(chain, "done", True)
+    chain.run()
+    assert counts[0] == counts[1]
 
 
 def test_a_reader_that_is_added_is_heard_in_the_next_iteration(loop, pipe):
