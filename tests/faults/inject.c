@@ -389,6 +389,8 @@ is_stream(int fd)
     }
 
 TRANSFER_CALL(read, READ, (int fd, void *buffer, size_t size), (fd, buffer, size))
+TRANSFER_CALL(recv, READ, (int fd, void *buffer, size_t size, int flags),
+              (fd, buffer, size, flags))
 TRANSFER_CALL(sendfile, WRITE, (int out, int in, off_t *offset, size_t size),
               (out, in, offset, size))
 

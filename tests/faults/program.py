@@ -115,6 +115,10 @@ def once(name, after, error, period):
     failed = inject.fault_off()
     where = inject.fault_where().decode()
     assert outcome == "absorbed" or failed, f"{outcome} without a fault"
+    if outcome == "hang" and error == errno.EAGAIN and where.startswith(("send", "write")):
+        # Linux says so of a socket that is full, and tells when it no longer is;
+        # of one that has room, and had before, it has nothing to tell.
+        outcome = "absorbed"
     assert outcome != "hang", "it waits for ever"
     assert outcome == "absorbed" or not unnoticed(where, error) or failed > 1, outcome
     if loop is not None:
@@ -172,7 +176,7 @@ def main(name, errors, first=0, period=0):
     print(f"{name}: {failures} faults:",
           ", ".join(f"{where} {outcome} {count}"
                     for (where, outcome), count in sorted(counts.items())))
-    assert failures, "nothing failed"
+    assert failures or errors == "short", "nothing failed"
     print("survived", failures)
 
 

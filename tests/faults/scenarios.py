@@ -331,42 +331,37 @@ async def sock_calls(loop):
         await loop.sock_connect(ours, listener.getsockname())
         theirs, _ = await accepting
         closing.enter_context(theirs)
-        if await through(loop, theirs, loop.sock_sendall(ours, BIG)) != len(BIG):
+        if not await through(loop, theirs, loop.sock_sendall(ours, BIG), len(BIG)):
             return False
         with tempfile.TemporaryFile() as file:
             file.write(BIG[:100_000])
             file.seek(0)
-            return await through(loop, theirs, loop.sock_sendfile(ours, file)) == 100_000
+            return await through(loop, theirs, loop.sock_sendfile(ours, file), 100_000)
 
 
-async def through(loop, sock, sends):
-    """How much arrives of what a coroutine sends; its exception."""
-    got = 0
+async def through(loop, sock, sends, size):
+    """Whether so much arrives of what a coroutine sends; its exception."""
     sending = asyncio.ensure_future(sends)
-    sending.add_done_callback(lambda _: receiving and receiving.cancel())
     receiving = None
     try:
-        while True:
-            if sending.done():
-                sock.setblocking(False)
-                try:
-                    piece = sock.recv(1_000_000)
-                except BlockingIOError:
-                    break
-            else:
-                receiving = asyncio.ensure_future(loop.sock_recv(sock, 100_000))
-                await asyncio.wait([receiving])
-                if receiving.cancelled():
-                    continue
-                piece = receiving.result()
-            if not piece:
-                break
-            got += len(piece)
+        while size > 0:
+            receiving = asyncio.ensure_future(loop.sock_recv(sock, 100_000))
+            while not receiving.done():
+                rest = [receiving] if sending.done() else [receiving, sending]
+                await asyncio.wait(rest, return_when=asyncio.FIRST_COMPLETED)
+                if sending.done() and sending.exception() is not None:
+                    raise sending.exception()
+            if not receiving.result():
+                return False
+            size -= len(receiving.result())
         await sending
-        return got
+        return size == 0
     finally:
-        sending.cancel()
-        await asyncio.wait([sending])
+        for task in (sending, receiving):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+                task.cancelled() or task.exception()
 
 
 @scenario
