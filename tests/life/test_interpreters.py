@@ -1,4 +1,5 @@
 """Sub-interpreters, each with loops of its own: made, used and destroyed."""
+import functools
 import os
 import sys
 
@@ -83,7 +84,30 @@ INTERPRETERS = """
 """
 
 
-@pytest.mark.parametrize("own_gil", [False, True], ids=["shared GIL", "own GIL"])
+@functools.cache
+def asyncio_survives():
+    """Whether this CPython can have asyncio alone in interpreters with a GIL of
+    their own.  3.12.1 ends with "double free or corruption"."""
+    try:
+        run(INTERPRETERS + """
+    for _ in range(6):
+        interpreter = create(True)
+        execute(interpreter, STANDARD + LEAVE)
+        destroy(interpreter)
+    """)
+    except AssertionError:
+        return False
+    return True
+
+
+@pytest.fixture(params=[False, True], ids=["shared GIL", "own GIL"])
+def own_gil(request):
+    """Whether the interpreters have a GIL of their own."""
+    if request.param and not asyncio_survives():
+        pytest.skip("asyncio alone crashes this CPython in such an interpreter")
+    return request.param
+
+
 def test_made_and_destroyed(own_gil):
     """One after the other, each ending with a loop, a selector and a queue
     open or closed: they cost no descriptor, and no memory beyond what
@@ -114,7 +138,6 @@ def test_made_and_destroyed(own_gil):
     """)
 
 
-@pytest.mark.parametrize("own_gil", [False, True], ids=["shared GIL", "own GIL"])
 def test_alive_at_once(own_gil):
     """Several at once, with loops that stay open from one use to the next, in
     any order; the main interpreter's loop among them."""
@@ -136,6 +159,8 @@ def test_alive_at_once(own_gil):
 
 def test_threads_with_a_gil_each():
     """Interpreters with a GIL of their own in threads of their own, at once."""
+    if not asyncio_survives():
+        pytest.skip("asyncio alone crashes this CPython in such an interpreter")
     run(INTERPRETERS + """
     def work():
         for _ in range(3):

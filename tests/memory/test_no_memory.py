@@ -13,11 +13,15 @@ import asyncio, faulthandler, gc, os, socket, sys, _testcapi
 faulthandler.enable()
 import kevent
 # CPython 3.12 and 3.13 drop a reference to the code object too many when the
-# function of a generator expression cannot be allocated, and crash some runs
-# later.  asyncio's text of a callback has such an expression: another text.
-def text_of(*args, **kwargs):
-    return "callback"
-asyncio.format_helpers._format_callback_source = text_of
+# function of a generator expression (or any that is made in a function) cannot
+# be allocated, and crash some runs later: give them some to lose.
+def inner(code):
+    for constant in code.co_consts:
+        if isinstance(constant, type(code)):
+            yield constant
+            yield from inner(constant)
+to_lose = [code for function in gc.get_objects() if type(function) is type(inner)
+           for code in inner(function.__code__)] * 500
 loop = kevent.new_event_loop()
 loop.set_exception_handler(lambda loop, context: None)
 left, right = socket.socketpair()
