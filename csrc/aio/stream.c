@@ -416,12 +416,31 @@ in_context(StreamObject *self, LoopObject *loop, PyObject *context,
     return r;
 }
 
+/*
+ * connection_made() runs in the pass after the one in which the transport was
+ * made.  What it queues, and the task that waits for the connection, come
+ * before the first data, as on asyncio's loop, which begins to watch the
+ * descriptor only then.  1: so it has to wait for the next pass; 0; -1.
+ */
+static int
+defer_newborn(StreamObject *self)
+{
+    int r = 0;
+    KEV_GUARD(self->monitor);
+    if (self->loop != NULL && self->loop->pass - self->birth_pass < 2) {
+        r = KevTransport_QueueAgain((TransportObject *)self) < 0 ? -1 : 1;
+    }
+    KEV_UNGUARD();
+    return r;
+}
+
 static int
 handle_events(StreamObject *self, uint32_t events)
 {
     int r = 0;
     if (self->readable) {
-        r = KevStream_ReadReady(self);
+        r = defer_newborn(self);
+        r = r == 0 ? KevStream_ReadReady(self) : r < 0 ? -1 : 0;
     }
     if (r == 0 && (events & ~(KEVENT_POLL_POLLIN | KEVENT_POLL_POLLRDHUP))
         != 0) {
@@ -596,6 +615,7 @@ KevStream_New(PyTypeObject *type, LoopObject *loop, int fd, int family,
     KevTransport_SetLoop((TransportObject *)self, loop);
     self->fd = fd;
     self->fd_number = fd;
+    self->birth_pass = loop->pass;
     self->family = (short)family;
     self->sock = Py_XNewRef(sock);
     self->high_water = STREAM_HIGH_WATER;

@@ -41,6 +41,7 @@ typedef struct StreamObject {
     uint32_t conn_lost;         /* connection_lost is scheduled, or done */
     uint32_t last_turn;         /* the loop's turn when it last wrote */
     uint32_t last_read;         /* how many bytes the last read brought */
+    uint32_t birth_pass;        /* the loop's pass in which it was made */
     short family;
     char protocol_connected;
     char buffered;              /* protocol is a BufferedProtocol */
