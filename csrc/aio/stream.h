@@ -51,6 +51,7 @@ typedef struct StreamObject {
     char write_eof;
     char steady;                /* reads in a row that were not larger */
     char readable;              /* there may be something to read */
+    char follows;               /* this read is not the pass's first */
     char flushed;               /* sent, but resume_writing is not through */
     char drain;                 /* a short read does not mean empty */
     char want_write;            /* the loop reports when it can be sent */

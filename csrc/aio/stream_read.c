@@ -5,8 +5,9 @@
  * something to read; pausing and resuming reading is a matter of flags.  What
  * is left after a full read waits for the next pass, as on asyncio's loop, so
  * that one busy peer cannot starve the others.  Only if the protocol has
- * queued no callback a few more reads follow at once: nobody can tell them
- * from reads in passes of their own, and the memory is still in the cache.
+ * queued no callback a few more reads follow at once, while the memory is
+ * still in the cache; never so the end of the data, which asyncio's loop tells
+ * in a later pass than the last of them.
  *
  * A short read means that the socket is empty (and that the next segment will
  * be an edge), unless the event told of more than data: then we read on until
@@ -246,6 +247,12 @@ read_nothing(StreamObject *self, PyObject *protocol, ssize_t n)
     }
     if (n < 0) {
         return KevStream_FatalErrno(self, (int)-n, READ_FAILED);
+    }
+    if (self->follows) {
+        /* The end has a pass of its own, which asks for it once more. */
+        self->readable = 1;
+        self->drain = 1;
+        return 1;
     }
     return on_eof(self, protocol);
 }
@@ -522,9 +529,11 @@ KevStream_ReadReady(StreamObject *self)
     int reads = 0;
     do {
         loop->turn++;
+        self->follows = reads > 0;
         r = self->buffered ? read_buffered(self, protocol)
                            : read_plain(self, loop, protocol);
-    } while (r > 0 && ++reads < READS_IN_A_ROW && is_reading(self)
+    } while (r > 0 && !self->drain && ++reads < READS_IN_A_ROW
+             && is_reading(self)
              && self->fd >= 0 && self->protocol == protocol
              && queued_now(loop, loop->ready) == queued
              && queued_now(loop, loop->held) == 0);

@@ -116,8 +116,10 @@ def receiver(path):
     return sock
 
 
-async def test_flow_control(tmp_path):
+async def test_flow_control(tmp_path, loop_name):
     """A full Unix socket pauses the protocol, and resumes it; all arrive."""
+    if loop_name == "asyncio" and sys.version_info[:3] == (3, 13, 0):
+        pytest.skip("3.13.0 counts headers that it never takes off again")
     theirs = receiver(path := str(tmp_path / "s"))
     loop = asyncio.get_running_loop()
     calls = []

@@ -87,3 +87,35 @@ async def test_data_that_wait_come_after_whoever_awaits_the_pipe():
         os.close(far)
         await until(log, "lost")
     assert log == ["made", "queued", "task", "awaited", "data", "eof", "lost"]
+
+
+async def test_the_end_comes_a_pass_after_the_data():
+    """What data_received() leads to has its turn before eof_received()."""
+    log = []
+
+    class Counting(Logger):
+        passes = 0
+
+        def tick(self):
+            self.passes += 1
+            self.ticking = asyncio.get_running_loop().call_soon(self.tick)
+
+        def data_received(self, data):
+            log.append(("data", self.passes))
+
+        def eof_received(self):
+            log.append(("eof", self.passes))
+            self.ticking.cancel()
+
+    for size in (1, 300_000):
+        log.clear()
+        ours, theirs = socket.socketpair()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        with theirs:
+            theirs.sendall(bytes(size))
+        _, protocol = await asyncio.get_running_loop().create_connection(
+            lambda: Counting([]), sock=ours)
+        protocol.tick()
+        while log[-1:] == [] or log[-1][0] != "eof":
+            await asyncio.sleep(0)
+        assert log[-1][1] > log[-2][1], log

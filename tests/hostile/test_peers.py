@@ -160,7 +160,10 @@ def test_slow_readers():
             if slow == 100:
                 with open("/proc/self/statm") as file:
                     grown = int(file.read().split()[1]) - before
-                assert grown * 4096 < COUNT * (MARK + PIECE) + 4_000_000, grown
+                # A sanitizer keeps what was freed for a while.
+                spare = 4_000_000 if "libasan" not in os.environ.get("LD_PRELOAD", "") \
+                    else 64_000_000
+                assert grown * 4096 < COUNT * (MARK + PIECE) + spare, grown
         server.close()
     wanted = hashlib.sha1(b"".join(bytes([i]) * PIECE for i in range(ROUNDS))).digest()
     loop = new_loop()

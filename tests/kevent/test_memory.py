@@ -73,7 +73,7 @@ def test_a_batch_and_its_events(fd, make):
     assert users(found, 3) == [10, 12, 0]
 
 
-def test_fields_are_seen_by_name(fd):
+def test_fields_are_seen_by_name_in_ctypes_and_numpy(fd):
     """A structure of ctypes and a record array of NumPy read what was written."""
     event = ukevent(7, KEVENT_UNOTIFY, req_flags=kevent.KEVENT_REQ_READY, user=2**63 + 5)
     kevent.kevent_ctl(fd, KEVENT_CTL_ADD, [event])

@@ -7,6 +7,9 @@ import pytest
 _testcapi = pytest.importorskip("_testcapi", reason="the interpreter's test module")
 if not hasattr(_testcapi, "set_nomemory"):
     pytest.skip("no set_nomemory", allow_module_level=True)
+if "t" in sys.abiflags:
+    pytest.skip("without the GIL CPython needs its own allocator for objects",
+                allow_module_level=True)
 
 PROGRAM = """
 import asyncio, faulthandler, gc, os, socket, sys, _testcapi
@@ -153,13 +156,14 @@ def a_writer():
     theirs.send(b"data"); loop.call_soon(int); loop._run_once()
     writer.close()
 
+class Receives(asyncio.DatagramProtocol):
+    def datagram_received(self, data, address): pass
+
 def an_endpoint():
     sock = socket.socket(type=socket.SOCK_DGRAM)
     sock.setblocking(False)
     try:
         sock.bind(("127.0.0.1", 0))
-        class Receives(asyncio.DatagramProtocol):
-            def datagram_received(self, data, address): pass
         endpoint = loop._make_datagram_transport(sock, Receives(), None, None)
         try:
             for _ in range(3):
@@ -306,6 +310,9 @@ OPERATIONS = ("call_soon", "call_later", "callbacks", "timer_callbacks", "write"
 def test_every_allocation_fails(operation):
     """The nth allocation within an operation fails, for n from 0 on, until
     none is left to fail; then the loop runs as before."""
+    if operation == "sock_calls" and sys.version_info[:3] == (3, 13, 0):
+        pytest.skip("3.13.0 is left with a broken dict once a weak reference to a task "
+                    "could not be made; later 3.13 is not, and why is not known")
     done = subprocess.run([sys.executable, "-c", PROGRAM, operation],
                           capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, (done.returncode, done.stdout, done.stderr[-3000:])

@@ -18,6 +18,8 @@ def test_kevent(name, page):
     if sys.version_info < PROBES[name].since:
         pytest.skip("asyncio of this Python does not have it")
     answer = ask(name, "kevent")
+    if name == "sub_interpreter" and failed(answer) and failed(ask(name, "asyncio")):
+        pytest.skip("asyncio alone crashes this CPython (3.12.1) in such an interpreter")
     assert not failed(answer), answer
     # The page was written by one Python, which may not have had it.
     assert page[PROBES[name].title] in (answer, "–")
