@@ -260,7 +260,9 @@ class StreamRun:
         elif op == "writelines":
             # Nothing empty at the end: asyncio from 3.12 on keeps that in its
             # buffer for ever, and the transport never closes.
-            transport.writelines([self.data(n), b"", bytearray(self.data(5))])
+            # Nor after the end: there it raises TypeError, or keeps the lines.
+            if not transport.is_closing():
+                transport.writelines([self.data(n), b"", bytearray(self.data(5))])
         elif op == "send":
             # Whole, so that it does not matter when the other side reads.
             try:
