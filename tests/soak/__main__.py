@@ -11,13 +11,13 @@ import tracemalloc
 import warnings
 
 from .actors import ACTORS
-from .census import Census
+from .census import KEEPS_PAGES, Census
 from .world import World
 
 # What memory may grow by from the early rounds to the last ones: caches of the
 # standard library fill up slowly, and malloc's arenas break up.
 BLOCKS_MORE = 0.01
-RESIDENT_MORE_KIB = 3072
+MEMORY_MORE_KIB = 3072
 
 
 def new_loop(name):
@@ -78,7 +78,7 @@ class Soak:
         census = Census(self.loop)
         # Each round is compared with the first of its kind.
         wrong += census.leaks_since(self.first.setdefault(number % 4, census))
-        self.sizes.append((census.blocks, census.resident_kib))
+        self.sizes.append((census.blocks, census.memory_kib))
         self.wrong += [f"round {number}: {each}" for each in wrong]
         return counts
 
@@ -92,8 +92,8 @@ class Soak:
         grown = []
         if blocks_now > blocks * (1 + BLOCKS_MORE):
             grown.append(f"{blocks_now} blocks, were {blocks}")
-        if kib_now > kib + RESIDENT_MORE_KIB:
-            grown.append(f"{kib_now} KiB resident, were {kib}")
+        if kib_now > kib + MEMORY_MORE_KIB:
+            grown.append(f"{kib_now} KiB held, were {kib}")
         return grown
 
     def run(self):
@@ -141,8 +141,8 @@ def main():
     parser.add_argument("--trace", action="store_true",
                         help="say where an object that is left was made")
     arguments = parser.parse_args()
-    if arguments.trace:
-        tracemalloc.start(20)
+    if arguments.trace or KEEPS_PAGES:
+        tracemalloc.start(20 if arguments.trace else 1)
     sys.exit(bool(Soak(arguments).run()))
 
 

@@ -1,9 +1,12 @@
 """What the process holds: descriptors, objects, memory, threads, children."""
 import collections
+import ctypes
 import gc
 import os
 import sys
+import sysconfig
 import threading
+import tracemalloc
 
 # A type from one of these is counted; the rest is in the number of blocks.
 WATCHED = ("kevent", "asyncio", "_asyncio", "tests.soak.world",
@@ -29,6 +32,34 @@ def resident_kib():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
     raise AssertionError("/proc/self/status names no VmRSS")
+
+
+# The allocator of a Python without the GIL keeps freed pages, the more the
+# more threads there are: resident memory swings by half of it from one round
+# to the next.  There, what is allocated is counted, which is more exact.
+KEEPS_PAGES = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
+class MallInfo(ctypes.Structure):
+    """glibc's struct mallinfo2."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks",
+        "fsmblks", "uordblks", "fordblks", "keepcost")]
+
+
+def allocated_kib():
+    """What is allocated through Python and, without it, from glibc, in KiB."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = MallInfo
+    info = mallinfo2()
+    traced, _ = tracemalloc.get_traced_memory()
+    return (traced + info.uordblks + info.hblkhd) // 1024
+
+
+def memory_kib():
+    """The memory that the process holds, in KiB: resident, or allocated."""
+    return allocated_kib() if KEEPS_PAGES else resident_kib()
 
 
 def has_children():
@@ -64,7 +95,7 @@ class Census:
         self.watched = len(loop._selector.get_map())
         self.ready = len(loop._ready)
         self.blocks = sys.getallocatedblocks()
-        self.resident_kib = resident_kib()
+        self.memory_kib = memory_kib()
 
     def leaks_since(self, before):
         """Sentences about what is there now and was not there before."""
