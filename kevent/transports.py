@@ -56,8 +56,9 @@ class StreamTransport(_core.StreamTransport):
             # The connection is gone and nobody had asked for its socket.
             sock = socket.socket(self._family, socket.SOCK_STREAM)
             sock.close()
-            names = self._sockname(), self._peername()
-        else:
+        names = self._names() if type(sock) is socket.socket else None
+        if names is None:
+            # Of a family, or a class, that shows them in its own way.
             names = _name(sock.getsockname), _name(sock.getpeername)
         extra.setdefault("socket", trsock.TransportSocket(sock))
         extra.setdefault("sockname", names[0])

@@ -19,7 +19,8 @@ struct acceptor {
  * own, which its callbacks will run in.  Owns fd.
  */
 static int
-make_connection(const struct acceptor *from, int fd, int family)
+make_connection(const struct acceptor *from, int fd,
+                const struct sock_peer *peer)
 {
     PyObject *context = from->context == NULL ? PyContext_CopyCurrent()
         : PyContext_Copy(from->context);
@@ -34,9 +35,9 @@ make_connection(const struct acceptor *from, int fd, int family)
         (void)close(fd);
     }
     else {
-        stream = KevStream_New(from->stream_class, from->loop, fd, family,
-                               NULL, protocol, NULL, NULL, from->server,
-                               context);
+        stream = KevStream_New(from->stream_class, from->loop, fd,
+                               peer->address.ss_family, peer, NULL, protocol,
+                               NULL, NULL, from->server, context);
         Py_DECREF(protocol);
     }
     PyObject *exc = stream == NULL ? KevErr_GetRaised() : NULL;
@@ -86,10 +87,10 @@ accept_all(const struct acceptor *from, PyObject *sock, int listener,
            long backlog)
 {
     for (long i = 0; i <= backlog; i++) {
-        struct sockaddr_storage address;
-        socklen_t length = sizeof(address);
-        address.ss_family = AF_UNSPEC;
-        int fd = net_accept(listener, (struct sockaddr *)&address, &length);
+        struct sock_peer peer = {.length = sizeof(peer.address)};
+        peer.address.ss_family = AF_UNSPEC;
+        int fd = net_accept(listener, (struct sockaddr *)&peer.address,
+                            &peer.length);
         if (fd == -ECONNABORTED) {
             continue;
         }
@@ -100,7 +101,7 @@ accept_all(const struct acceptor *from, PyObject *sock, int listener,
             KevErr_Set(-fd, "accept");
             return -1;
         }
-        if (make_connection(from, fd, address.ss_family) < 0
+        if (make_connection(from, fd, &peer) < 0
             && connection_failed(from->loop) < 0) {
             return -1;
         }

@@ -6,7 +6,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "aio/stream.h"
+#include "aio/sockname.h"
 
 #define SPREAD 0x9E3779B97F4A7C15u  /* 2**64 by the golden ratio */
 

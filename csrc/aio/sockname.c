@@ -1,7 +1,7 @@
 /*
  * sockname.c - socket addresses as the socket module shows them.
  */
-#include "aio/stream.h"
+#include "aio/sockname.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -57,4 +57,54 @@ KevSockname_ToPython(const struct sockaddr_storage *address, socklen_t length)
                              (unsigned)in6->sin6_scope_id);
     }
     return unix_name((const void *)address, length);
+}
+
+struct sock_names *
+KevSockname_Both(int fd, const struct sock_peer *peer)
+{
+    struct sock_peer asked = {.length = sizeof(asked.address)};
+    struct sock_peer local = {.length = sizeof(local.address)};
+    if (getsockname(fd, (struct sockaddr *)&local.address, &local.length)
+        < 0) {
+        local.length = 0;
+    }
+    if (peer == NULL) {
+        peer = &asked;
+        if (getpeername(fd, (struct sockaddr *)&asked.address, &asked.length)
+            < 0) {
+            asked.length = 0;
+        }
+    }
+    struct sock_names *names = PyMem_Malloc(
+        sizeof(*names) + local.length + peer->length);
+    if (names == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    names->local_length = (uint8_t)local.length;
+    names->peer_length = (uint8_t)peer->length;
+    memcpy(names->bytes, &local.address, local.length);
+    memcpy(names->bytes + local.length, &peer->address, peer->length);
+    return names;
+}
+
+static PyObject *
+kept_name(const char *bytes, socklen_t length)
+{
+    struct sockaddr_storage address;
+    memcpy(&address, bytes, length);
+    return KevSockname_ToPython(&address, length);
+}
+
+PyObject *
+KevSockname_BothToPython(const struct sock_names *names)
+{
+    PyObject *local = kept_name(names->bytes, names->local_length);
+    PyObject *peer = local == NULL ? NULL
+        : kept_name(names->bytes + names->local_length, names->peer_length);
+    if (peer == NULL) {
+        Py_XDECREF(local);
+        return NULL;
+    }
+    return Py_BuildValue("NN", local, peer);
 }

@@ -169,32 +169,6 @@ KevStream_ForceClose(StreamObject *self, PyObject *exc)
     return r;
 }
 
-/* Nobody has asked for the names: keep them for those who ask later. */
-static void
-save_names(StreamObject *self)
-{
-    if (self->fd < 0 || self->extra_filled
-        || !KevSockname_Known(self->family)) {
-        return;
-    }
-    struct stream_names *names = PyMem_Calloc(1, sizeof(*names));
-    if (names == NULL) {
-        return;  /* then they are None: nothing here may fail */
-    }
-    names->local_length = sizeof(names->local);
-    names->peer_length = sizeof(names->peer);
-    if (getsockname(self->fd, (struct sockaddr *)&names->local,
-                    &names->local_length) < 0) {
-        names->local_length = 0;
-    }
-    if (getpeername(self->fd, (struct sockaddr *)&names->peer,
-                    &names->peer_length) < 0) {
-        names->peer_length = 0;
-    }
-    PyMem_Free(self->names);
-    self->names = names;
-}
-
 /* Closes the socket, by its object if there is one.  May set an exception. */
 int
 KevStream_CloseSocket(StreamObject *self)
@@ -314,9 +288,6 @@ KevStream_ConnectionLost(StreamObject *self, PyObject *exc)
         first_error(&raised, res == NULL ? -1 : 0);
         Py_XDECREF(res);
     }
-    KEV_GUARD(self->monitor);
-    save_names(self);
-    KEV_UNGUARD();
     first_error(&raised, KevStream_CloseSocket(self));
     first_error(&raised, KevStream_DetachServer(self));
     if (self->empty_waiter != NULL) {
@@ -602,8 +573,9 @@ attach_fd(StreamObject *self, LoopObject *loop, int fd)
 
 PyObject *
 KevStream_New(PyTypeObject *type, LoopObject *loop, int fd, int family,
-              PyObject *sock, PyObject *protocol, PyObject *waiter,
-              PyObject *extra, PyObject *server, PyObject *context)
+              const struct sock_peer *peer, PyObject *sock,
+              PyObject *protocol, PyObject *waiter, PyObject *extra,
+              PyObject *server, PyObject *context)
 {
     StreamObject *self = (StreamObject *)type->tp_alloc(type, 0);
     if (self == NULL) {
@@ -626,6 +598,12 @@ KevStream_New(PyTypeObject *type, LoopObject *loop, int fd, int family,
     if (self->context == NULL || KevLoop_CheckOpen(loop) < 0
         || KevStream_SetProtocol(self, protocol) < 0) {
         goto error;
+    }
+    if (KevSockname_Known(family)) {
+        self->names = KevSockname_Both(fd, peer);
+        if (self->names == NULL) {
+            goto error;
+        }
     }
     if (extra != NULL && extra != Py_None) {
         self->extra = PyDict_Copy(extra);

@@ -15,15 +15,7 @@
 #include "aio/transport.h"
 #include "aio/wbuf.h"
 
-#include <sys/socket.h>
-
-/* Both ends' addresses, kept when the socket goes before anybody asked. */
-struct stream_names {
-    struct sockaddr_storage local;
-    struct sockaddr_storage peer;
-    socklen_t local_length;
-    socklen_t peer_length;
-};
+#include "aio/sockname.h"
 
 typedef struct StreamObject {
     TRANSPORT_HEAD
@@ -32,7 +24,7 @@ typedef struct StreamObject {
     PyObject *server;           // strong or NULL
     PyObject *context;          // strong: callbacks run in it
     PyObject *empty_waiter;     // strong or NULL
-    struct stream_names *names; /* only when closed, if at all */
+    struct sock_names *names;   /* NULL: not a family that we can show */
     struct wbuf wbuf;
     size_t high_water;
     size_t low_water;
@@ -82,11 +74,13 @@ KevStream_Owns(StreamObject *self, const ModState *state,
 /*
  * A new transport on fd, which it owns from now on, also on failure.  sock
  * may be NULL (made when asked for); all objects are borrowed, any of waiter,
- * extra, server, context may be NULL.  connection_made is queued.
+ * extra, server, context may be NULL, and peer, if the kernel shall be asked.
+ * connection_made is queued.
  */
 PyObject *KevStream_New(PyTypeObject *type, LoopObject *loop, int fd,
-                        int family, PyObject *sock, PyObject *protocol,
-                        PyObject *waiter, PyObject *extra, PyObject *server,
+                        int family, const struct sock_peer *peer,
+                        PyObject *sock, PyObject *protocol, PyObject *waiter,
+                        PyObject *extra, PyObject *server,
                         PyObject *context);
 
 /* The loop has events for it.  0, or -1 with an exception that must end the
@@ -149,10 +143,5 @@ int KevStream_SendHeld(StreamObject *self);
 PyObject *KevStream_Write(PyObject *self, PyObject *data);
 PyObject *KevStream_Writelines(PyObject *self, PyObject *list);
 PyObject *KevStream_WriteEof(PyObject *self, PyObject *ignored);
-
-/* sockname.c: as socket.getsockname() gives it; new reference or NULL. */
-PyObject *KevSockname_ToPython(const struct sockaddr_storage *address,
-                               socklen_t length);
-int KevSockname_Known(int family);
 
 #endif

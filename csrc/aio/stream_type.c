@@ -61,7 +61,7 @@ stream_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     }
     return KevStream_New(type, (LoopObject *)loop, fd, (int)family_number,
-                         sock, protocol, waiter, extra, server, context);
+                         NULL, sock, protocol, waiter, extra, server, context);
 }
 
 /* asyncio's __init__ takes only `extra`; all was done in __new__. */
@@ -304,40 +304,15 @@ stream_reclaim_fd(PyObject *op, PyObject *arg)
     Py_RETURN_NONE;
 }
 
-/* One of the two names: saved, or asked of the kernel. */
+/* Both ends' names, as they were at the beginning, or None. */
 static PyObject *
-name_of(StreamObject *self, int peer)
+stream_names(PyObject *op, PyObject *Py_UNUSED(arg))
 {
-    struct sockaddr_storage storage;
-    socklen_t length = sizeof(storage);
-    if (self->names != NULL) {
-        return peer
-            ? KevSockname_ToPython(&self->names->peer,
-                                   self->names->peer_length)
-            : KevSockname_ToPython(&self->names->local,
-                                   self->names->local_length);
-    }
-    if (self->fd < 0 || !KevSockname_Known(self->family)) {
+    const struct sock_names *names = ((StreamObject *)op)->names;
+    if (names == NULL) {
         Py_RETURN_NONE;
     }
-    int r = (peer ? getpeername : getsockname)(
-        self->fd, (struct sockaddr *)&storage, &length);
-    if (r < 0) {
-        Py_RETURN_NONE;
-    }
-    return KevSockname_ToPython(&storage, length);
-}
-
-static PyObject *
-stream_sockname(PyObject *self, PyObject *arg)
-{
-    return name_of((StreamObject *)self, 0);
-}
-
-static PyObject *
-stream_peername(PyObject *self, PyObject *arg)
-{
-    return name_of((StreamObject *)self, 1);
+    return KevSockname_BothToPython(names);
 }
 
 KEV_GUARD_METHOD(stream_pause_reading, KevTransport_Monitor)
@@ -348,8 +323,6 @@ KEV_GUARD_METHOD(stream_get_write_buffer_limits, KevTransport_Monitor)
 KEV_GUARD_METHOD(stream_set_limits, KevTransport_Monitor)
 KEV_GUARD_METHOD(stream_release_fd, KevTransport_Monitor)
 KEV_GUARD_METHOD(stream_reclaim_fd, KevTransport_Monitor)
-KEV_GUARD_METHOD(stream_sockname, KevTransport_Monitor)
-KEV_GUARD_METHOD(stream_peername, KevTransport_Monitor)
 KEV_GUARD_METHOD(KevStream_Write, KevTransport_Monitor)
 KEV_GUARD_METHOD(KevStream_Writelines, KevTransport_Monitor)
 KEV_GUARD_METHOD(KevStream_WriteEof, KevTransport_Monitor)
@@ -391,8 +364,7 @@ static PyMethodDef stream_methods[] = {
     {"_call_connection_lost", stream_connection_lost, METH_O, NULL},
     {"_release_fd", KEV_GUARDED(stream_release_fd), METH_NOARGS, NULL},
     {"_reclaim_fd", KEV_GUARDED(stream_reclaim_fd), METH_NOARGS, NULL},
-    {"_sockname", KEV_GUARDED(stream_sockname), METH_NOARGS, NULL},
-    {"_peername", KEV_GUARDED(stream_peername), METH_NOARGS, NULL},
+    {"_names", stream_names, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

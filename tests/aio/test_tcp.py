@@ -49,6 +49,46 @@ async def test_extra_info():
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("when", ["before the loss is told", "afterwards"])
+async def test_names_survive_a_reset(host, when):
+    """sockname and peername are those of the beginning though nobody asked before
+    the peer reset the connection, at either end."""
+    loop = asyncio.get_running_loop()
+    found = loop.create_future()
+
+    class Asks(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def connection_lost(self, exc):
+            if when == "afterwards":
+                loop.call_soon(self.ask)
+            else:
+                self.ask()
+
+        def ask(self):
+            found.set_result([self.transport.get_extra_info(name)
+                              for name in ("sockname", "peername")])
+
+    server = await loop.create_server(Asks, host, 0)
+    address = server.sockets[0].getsockname()
+    async with server:
+        raw = socket.create_connection(address[:2])
+        expected = [raw.getpeername(), raw.getsockname()]
+        reset(raw)
+        assert await found == expected
+
+    found = loop.create_future()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        await loop.create_connection(Asks, *listener.getsockname()[:2])
+        raw, address = listener.accept()
+        expected = [address, raw.getsockname()]
+        reset(raw)
+        assert await found == expected
+
+
 async def test_socket_is_wrapped():
     """The socket given out refuses what would disturb the loop."""
     async with connected() as (ours, _):
