@@ -11,13 +11,14 @@ import tracemalloc
 import warnings
 
 from .actors import ACTORS
-from .census import KEEPS_PAGES, Census
+from .census import Census
 from .world import World
 
 # What memory may grow by from the early rounds to the last ones: caches of the
 # standard library fill up slowly, and malloc's arenas break up.
 BLOCKS_MORE = 0.01
-MEMORY_MORE_KIB = 3072
+ALLOCATED_MORE_KIB = 1024
+RESIDENT_MORE_KIB = 8192
 
 
 def new_loop(name):
@@ -34,7 +35,7 @@ class Soak:
         self.arguments = arguments
         self.wrong = []
         self.first = {}        # number % 4: the first census of such rounds
-        self.sizes = []        # (blocks, KiB) of each round
+        self.sizes = []        # (blocks, KiB, KiB resident) of each round
         self.actors = {name: ACTORS[name] for name in
                        arguments.only.split(",")}
         self.loop = new_loop(arguments.loop)
@@ -78,7 +79,8 @@ class Soak:
         census = Census(self.loop)
         # Each round is compared with the first of its kind.
         wrong += census.leaks_since(self.first.setdefault(number % 4, census))
-        self.sizes.append((census.blocks, census.memory_kib))
+        self.sizes.append((census.blocks, census.allocated_kib,
+                           census.resident_kib))
         self.wrong += [f"round {number}: {each}" for each in wrong]
         return counts
 
@@ -87,13 +89,15 @@ class Soak:
         if "libasan" in os.environ.get("LD_PRELOAD", ""):
             return []    # it keeps what was freed, so as to notice its use
         early, late = self.sizes[4:7], self.sizes[-3:]
-        (blocks, kib), (blocks_now, kib_now) = (
+        (blocks, kib, resident), (blocks_now, kib_now, resident_now) = (
             map(min, zip(*part)) for part in (early, late))
         grown = []
         if blocks_now > blocks * (1 + BLOCKS_MORE):
             grown.append(f"{blocks_now} blocks, were {blocks}")
-        if kib_now > kib + MEMORY_MORE_KIB:
-            grown.append(f"{kib_now} KiB held, were {kib}")
+        if kib_now > kib + ALLOCATED_MORE_KIB:
+            grown.append(f"{kib_now} KiB allocated, were {kib}")
+        if resident_now > resident + RESIDENT_MORE_KIB:
+            grown.append(f"{resident_now} KiB resident, were {resident}")
         return grown
 
     def run(self):
@@ -108,9 +112,9 @@ class Soak:
             counts = self.round(number, max(0.2, left / (rounds - number)))
             total = counts if total is None else total + counts
             if self.arguments.verbose:
-                blocks, kib = self.sizes[-1]
+                blocks, kib, resident = self.sizes[-1]
                 print(f"round {number}: {sum(counts.values())} events, "
-                      f"{blocks} blocks, {kib} KiB, "
+                      f"{blocks} blocks, {kib} KiB, {resident} KiB resident, "
                       f"{len(self.wrong)} wrong", flush=True)
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
@@ -141,8 +145,7 @@ def main():
     parser.add_argument("--trace", action="store_true",
                         help="say where an object that is left was made")
     arguments = parser.parse_args()
-    if arguments.trace or KEEPS_PAGES:
-        tracemalloc.start(20 if arguments.trace else 1)
+    tracemalloc.start(20 if arguments.trace else 1)
     sys.exit(bool(Soak(arguments).run()))
 
 

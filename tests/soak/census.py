@@ -36,7 +36,7 @@ def resident_kib():
 
 # The allocator of a Python without the GIL keeps freed pages, the more the
 # more threads there are: resident memory swings by half of it from one round
-# to the next.  There, what is allocated is counted, which is more exact.
+# to the next, and is not judged there.
 KEEPS_PAGES = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
@@ -55,11 +55,6 @@ def allocated_kib():
     info = mallinfo2()
     traced, _ = tracemalloc.get_traced_memory()
     return (traced + info.uordblks + info.hblkhd) // 1024
-
-
-def memory_kib():
-    """The memory that the process holds, in KiB: resident, or allocated."""
-    return allocated_kib() if KEEPS_PAGES else resident_kib()
 
 
 def has_children():
@@ -95,7 +90,8 @@ class Census:
         self.watched = len(loop._selector.get_map())
         self.ready = len(loop._ready)
         self.blocks = sys.getallocatedblocks()
-        self.memory_kib = memory_kib()
+        self.allocated_kib = allocated_kib()
+        self.resident_kib = 0 if KEEPS_PAGES else resident_kib()
 
     def leaks_since(self, before):
         """Sentences about what is there now and was not there before."""
