@@ -18,7 +18,7 @@ from .world import World
 # standard library fill up slowly, and malloc's arenas break up.
 BLOCKS_MORE = 0.01
 ALLOCATED_MORE_KIB = 1024
-RESIDENT_MORE_KIB = 8192
+RESIDENT_MORE_KIB = 3072
 
 
 def new_loop(name):

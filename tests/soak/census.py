@@ -83,6 +83,7 @@ class Census:
     def __init__(self, loop):
         for _ in range(3):
             gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)    # what is free is not held
         self.descriptors = descriptors()
         self.objects = objects()
         self.threads = threading.active_count()
