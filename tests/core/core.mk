@@ -15,14 +15,17 @@ CORE_RUNNER := tests/core/runner.c tests/core/fixture.c
 CORE_TESTS := $(CORE_RUNNER) $(filter-out tests/core/test_faults.c, \
     $(wildcard tests/core/test_*.c))
 
-# core_program: directory, flags, sources.  One object a source.
+# core_program: directory, flags, sources.  One object a source.  A file has its
+# name only when it is whole: two Pythons' tests may build it, and run it, at once.
 define core_program
 $(1)_OBJECTS := $$(patsubst %.c,$(1)/%.o,$(3))
 $(1)/%.o: %.c $$(CORE_HEADERS) tests/core/core.mk
 	@mkdir -p $$(@D)
-	@$$(CC) $$(CORE_WARN) $(2) -Icsrc -Itests/core -c $$< -o $$@
+	@$$(CC) $$(CORE_WARN) $(2) -Icsrc -Itests/core -c $$< -o $$@.$$$$$$$$ \
+	    && mv -f $$@.$$$$$$$$ $$@
 $(1)/program: $$($(1)_OBJECTS)
-	@$$(CC) $(2) $$($(1)_OBJECTS) $$(CORE_LIBS) -o $$@
+	@$$(CC) $(2) $$($(1)_OBJECTS) $$(CORE_LIBS) -o $$@.$$$$$$$$ \
+	    && mv -f $$@.$$$$$$$$ $$@
 endef
 
 CORE_ASAN := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \

@@ -34,6 +34,24 @@ def command(name):
     return [str(ROOT / target)]
 
 
+def test_built_twice_at_once(tmp_path):
+    """A program that another make builds again is whole whenever it is run."""
+    if shutil.which("make") is None:
+        pytest.skip("no make here")
+    for folder in ("csrc/kev", "tests/core", "benchmarks/examples"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    make = ["make", "-s", "-B", "-f", "tests/core/core.mk", "build/evtest/program"]
+    subprocess.run(make, cwd=tmp_path, check=True, timeout=300)
+    builds = [subprocess.Popen(make, cwd=tmp_path) for _ in range(2)]
+    try:
+        while any(build.poll() is None for build in builds):
+            subprocess.run([tmp_path / "build/evtest/program", "-n", "1"], check=True, timeout=60,
+                           stdout=subprocess.DEVNULL)
+    finally:
+        assert [build.wait(300) for build in builds] == [0, 0]
+    assert not list(tmp_path.glob("build/**/*.[0-9]*"))
+
+
 @pytest.fixture(params=["webserver.c", "webserver.py"])
 def server(request):
     """The web server, listening."""
