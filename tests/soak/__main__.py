@@ -12,6 +12,7 @@ import warnings
 
 from .actors import ACTORS
 from .census import Census
+from .lateness import Lateness
 from .world import World
 
 # What memory may grow by from the early rounds to the last ones: caches of the
@@ -36,6 +37,7 @@ class Soak:
         self.wrong = []
         self.first = {}        # number % 4: the first census of such rounds
         self.sizes = []        # (blocks, KiB, KiB resident) of each round
+        self.lateness = Lateness()
         self.actors = {name: ACTORS[name] for name in
                        arguments.only.split(",")}
         self.loop = new_loop(arguments.loop)
@@ -75,6 +77,8 @@ class Soak:
         self.loop.set_debug(False)
         wrong = world.wrong + world.ledger.wrong
         counts = world.counts + world.ledger.kept
+        self.lateness.merge(world.lateness)
+        self.late = str(world.lateness)
         del world
         census = Census(self.loop)
         # Each round is compared with the first of its kind.
@@ -115,12 +119,14 @@ class Soak:
                 blocks, kib, resident = self.sizes[-1]
                 print(f"round {number}: {sum(counts.values())} events, "
                       f"{blocks} blocks, {kib} KiB, {resident} KiB resident, "
-                      f"{len(self.wrong)} wrong", flush=True)
+                      f"{len(self.wrong)} wrong; late (ms): {self.late}",
+                      flush=True)
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
-        self.wrong += self.memory()
+        self.wrong += self.memory() + self.lateness.sluggish()
         for what, count in sorted(total.items()):
             print(f"{count:8} {what}")
+        print(f"late by, in ms (p50/p99/max): {self.lateness}")
         print(f"{rounds} rounds, {time.monotonic() - began:.0f} s, "
               f"seed {self.arguments.seed}, {self.arguments.loop}: "
               f"{len(self.wrong)} wrong")

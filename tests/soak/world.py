@@ -12,6 +12,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from .lateness import Lateness
 from .ledger import Ledger
 
 PEM = Path(__file__).parents[1] / "aio" / "localhost.pem"
@@ -35,6 +36,7 @@ class World:
         self.seed = seed
         self.interrupts = interrupts
         self.ledger = Ledger()
+        self.lateness = Lateness()
         self.counts = collections.Counter()
         self.wrong = []
         self.told = collections.Counter()      # signal: handler calls
@@ -202,15 +204,18 @@ class World:
         """Runs the loop to the end of a round, through every interrupt."""
         rng = random.Random(f"{self.seed}:{arguments[0]}:interrupts")
         self.loop.set_exception_handler(self.on_error)
-        task = self.loop.create_task(self.round(*arguments))
-        task.add_done_callback(lambda _: self.loop.stop())
-        with self.interrupting(rng):
-            while not task.done():
-                try:
-                    self.loop.run_forever()
-                except KeyboardInterrupt:
-                    self.counts["Ctrl-C left run_forever"] += 1
-        task.result()
+        with self.lateness.beside_a_bystander():
+            task = self.loop.create_task(self.round(*arguments))
+            task.add_done_callback(lambda _: self.loop.stop())
+            with self.interrupting(rng), self.lateness.under_load(self.loop):
+                while not task.done():
+                    try:
+                        self.loop.run_forever()
+                    except KeyboardInterrupt:
+                        self.counts["Ctrl-C left run_forever"] += 1
+            task.result()
+            self.loop.run_until_complete(self.lateness.when_quiet(rng))
+        self.wrong += self.lateness.stalls()
         self.ledger.close()
         self.loop.set_exception_handler(None)
 
