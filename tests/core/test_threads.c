@@ -1,6 +1,6 @@
 /*
- * test_threads.c - eight threads on one queue, many events: none is lost,
- * none is told twice.
+ * test_threads.c - eight threads on one queue, or three on its ring, many
+ * events: none is lost, none is told twice.
  *
  * KEV_TEST_EVENTS says how many events (100,000; `make core-threads`: ten
  * million).
@@ -129,4 +129,85 @@ TEST(threads_eight_lose_nothing_and_tell_nothing_twice)
         CHECK_EQ(work.taken[i], work.made[i]);
     }
     kev_queue_unref(work.queue);
+}
+
+#define SLOTS       8u
+#define RING_EVENTS 20000u
+
+struct ringed {
+    struct kev_queue *queue;
+    struct kevent_ring *ring;
+    uint64_t fetched;            /* atomic: in the ring so far */
+    uint64_t consumed;           /* atomic: read and committed */
+};
+
+static void *
+fetcher_main(void *argument)
+{
+    struct ringed *ringed = argument;
+    for (;;) {
+        int count = kevent_wait(ringed->queue, SLOTS / 2, 0,
+                                KEVENT_WAIT_FOREVER, 0, NULL);
+        if (count == -EBADF) {
+            return NULL;
+        }
+        if (count == -ENOSPC) {
+            sched_yield();
+            continue;
+        }
+        CHECK(count > 0);
+        __atomic_fetch_add(&ringed->fetched, (unsigned)count,
+                           __ATOMIC_ACQ_REL);
+    }
+}
+
+static void *
+consumer_main(void *argument)
+{
+    struct ringed *ringed = argument;
+    unsigned uidx = 0;
+    uint64_t seen = 0;
+    while (seen < RING_EVENTS) {
+        uint64_t fetched = __atomic_load_n(&ringed->fetched,
+                                           __ATOMIC_ACQUIRE);
+        if (fetched == seen) {
+            sched_yield();
+            continue;
+        }
+        for (; seen < fetched; seen++) {
+            CHECK_EQ(ringed->ring->event[uidx].id.raw_u64, seen);
+            uidx = (uidx + 1) % SLOTS;
+        }
+        unsigned over = __atomic_load_n(&ringed->ring->ring_over,
+                                        __ATOMIC_ACQUIRE);
+        CHECK(kevent_commit(ringed->queue, uidx, over) > 0);
+        __atomic_store_n(&ringed->consumed, seen, __ATOMIC_RELEASE);
+    }
+    return NULL;
+}
+
+TEST(threads_commit_while_another_waits_and_a_third_makes_ready)
+{
+    struct ringed ringed = {.queue = open_shared()};
+    pthread_t fetcher;
+    pthread_t consumer;
+    ringed.ring = ring_new(ringed.queue, SLOTS);
+    kev_queue_ref(ringed.queue);
+    CHECK_EQ(pthread_create(&fetcher, NULL, fetcher_main, &ringed), 0);
+    CHECK_EQ(pthread_create(&consumer, NULL, consumer_main, &ringed), 0);
+    for (uint64_t i = 0; i < RING_EVENTS; i++) {
+        CHECK(add(ringed.queue, uk_user(i, KEVENT_REQ_READY
+                                        | KEVENT_REQ_ONESHOT)) >= 0);
+        while (i > __atomic_load_n(&ringed.consumed, __ATOMIC_ACQUIRE)
+               + 4 * SLOTS) {
+            sched_yield();
+        }
+    }
+    CHECK_EQ(pthread_join(consumer, NULL), 0);
+    take_none(ringed.queue);
+    kevent_close(ringed.queue);
+    CHECK_EQ(pthread_join(fetcher, NULL), 0);
+    CHECK_EQ(ringed.fetched, RING_EVENTS);
+    free(ringed.ring);
+    kev_queue_unref(ringed.queue);
 }
