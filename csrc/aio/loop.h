@@ -61,6 +61,7 @@ typedef struct LoopObject {
     uint32_t ring_read;           /* read, and not given back yet */
     uint32_t pass;                /* number of this iteration */
     uint32_t turn;                /* number of this callback */
+    uint32_t unoffered;           /* callbacks since offer_gil() */
     ReadyObject *ready;
     ReadyObject *due;             /* timers whose time has come */
     ReadyObject *again;           /* transports with more to read */

@@ -165,12 +165,38 @@ take_first(LoopObject *self, ReadyObject *queue)
     return first;
 }
 
+/*
+ * Callbacks that are all C (int, a partial) never stop for a thread that wants
+ * the GIL, nor for what else Python looks after between its instructions; and
+ * a loop that always finds something to do does not sleep.  So a function of
+ * Python's is called now and then: see kevent/gil.py.  To let go of the GIL
+ * instead would cost up to a switch interval whenever a thread waits for it.
+ */
+#define OFFER_GIL_EVERY 64
+
+static int
+offer_gil(LoopObject *self)
+{
+    self->unoffered = 0;
+    PyObject *res = PyObject_CallNoArgs(self->state->offer_gil);
+    if (res == NULL) {
+        return -1;
+    }
+    Py_DECREF(res);
+    return 0;
+}
+
 /* A callback has returned r: what its transports hold is sent. */
 static inline int
 after_callback(LoopObject *self, int r)
 {
-    return KevReady_Len(self->held) > 0
-        ? KevTransport_AfterCallback(self, r) : r;
+    if (KevReady_Len(self->held) > 0) {
+        r = KevTransport_AfterCallback(self, r);
+    }
+    if (++self->unoffered >= OFFER_GIL_EVERY && r >= 0) {
+        r = offer_gil(self);
+    }
+    return r;
 }
 
 /* Runs the first count handles of a queue. */

@@ -72,6 +72,7 @@ KevAio_Setup(PyObject *module, ModState *state)
         || look_up("socket", "socket", 0, &state->socket_class) < 0
         || look_up("asyncio", "tasks", 0, &state->tasks_module) < 0
         || look_up("asyncio", "futures", 0, &state->futures_module) < 0
+        || look_up("kevent.gil", "offer_gil", 0, &state->offer_gil) < 0
         || look_up_method("asyncio.base_events", "BaseEventLoop",
                           "create_task", &state->base_create_task) < 0) {
         return -1;

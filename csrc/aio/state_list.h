@@ -15,6 +15,7 @@
     X(extract_stack) X(getframe) X(buffered_protocol)                     \
     X(thread_safe_handle) X(socket_class) X(set_result_unless_cancelled)  \
     X(tasks_module) X(futures_module) X(base_create_task)                 \
+    X(offer_gil)                                                          \
     X(kwnames_loop) X(str_task_class) X(str_future_class)                 \
     X(context_alias) /* another object that says "context" */             \
     /* interned names */                                                  \

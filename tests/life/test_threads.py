@@ -1,6 +1,7 @@
 """Loops in threads: independent, and on a build without the GIL at once."""
 import os
 import sys
+import textwrap
 
 import pytest
 
@@ -107,4 +108,67 @@ def test_throughput_grows_with_threads():
             break
     print(best)
     assert best > 1.3, best
+    """)
+
+
+BUSY_IN_C = {
+    "ready": """
+        import functools
+        again = functools.partial(loop.call_soon)
+        again.__setstate__((loop.call_soon, (again,), {}, {}))
+        loop.call_soon(again)
+    """,
+    "reader": """
+        left, right = socket.socketpair()
+        right.send(b"x")
+        loop.add_reader(left, int)
+    """,
+    "timer": """
+        import functools
+        again = functools.partial(loop.call_later)
+        again.__setstate__((loop.call_later, (0, again), {}, {}))
+        loop.call_later(0, again)
+    """,
+}
+
+
+@pytest.mark.parametrize("factory", ["asyncio.SelectorEventLoop", "kevent.new_event_loop"])
+@pytest.mark.parametrize("busy", BUSY_IN_C)
+def test_callbacks_in_c_let_threads_run(factory, busy):
+    """A loop whose callbacks are C and never end gives other threads their time,
+    and takes the exception that one of them sets for it."""
+    run(f"""
+    import ctypes
+    loop = {factory}()
+    """ + textwrap.indent(textwrap.dedent(BUSY_IN_C[busy]), "    ") + """
+    class Enough(KeyboardInterrupt):                      # goes through a handle
+        pass
+    def stop():
+        started.wait()
+        for _ in range(3):
+            time.sleep(0.001)                             # lets the loop have the GIL
+        gc.collect()
+        loop.call_soon_threadsafe(loop.stop)
+    def interrupt(thread):
+        started.wait()
+        time.sleep(0.001)
+        assert ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread), ctypes.py_object(Enough)) == 1
+    started = threading.Event()
+    loop.call_soon(started.set)
+    thread = threading.Thread(target=stop)
+    thread.start()
+    loop.run_forever()
+    thread.join()
+    started.clear()
+    loop.call_soon(started.set)
+    thread = threading.Thread(target=interrupt, args=[threading.get_ident()])
+    thread.start()
+    try:
+        loop.run_forever()
+    except Enough:
+        thread.join()
+        loop.close()
+    else:
+        raise AssertionError("not interrupted")
     """)
