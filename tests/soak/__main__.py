@@ -1,5 +1,6 @@
 """Rounds until the time is up: `python -m tests.soak --help`."""
 import argparse
+import array
 import asyncio
 import concurrent.futures
 import logging
@@ -36,7 +37,9 @@ class Soak:
         self.arguments = arguments
         self.wrong = []
         self.first = {}        # number % 4: the first census of such rounds
-        self.sizes = []        # (blocks, KiB, KiB resident) of each round
+        # Blocks, KiB, KiB resident of each round; no objects of each, which
+        # would themselves be the growth of a long run.
+        self.sizes = array.array("Q")
         self.lateness = Lateness()
         self.actors = {name: ACTORS[name] for name in
                        arguments.only.split(",")}
@@ -83,7 +86,7 @@ class Soak:
         census = Census(self.loop)
         # Each round is compared with the first of its kind.
         wrong += census.leaks_since(self.first.setdefault(number % 4, census))
-        self.sizes.append((census.blocks, census.allocated_kib,
+        self.sizes.extend((census.blocks, census.allocated_kib,
                            census.resident_kib))
         self.wrong += [f"round {number}: {each}" for each in wrong]
         return counts
@@ -92,9 +95,9 @@ class Soak:
         """Sentences about what grew from the early rounds to the last."""
         if "libasan" in os.environ.get("LD_PRELOAD", ""):
             return []    # it keeps what was freed, so as to notice its use
-        early, late = self.sizes[4:7], self.sizes[-3:]
+        early, late = self.sizes[4 * 3:7 * 3], self.sizes[-3 * 3:]
         (blocks, kib, resident), (blocks_now, kib_now, resident_now) = (
-            map(min, zip(*part)) for part in (early, late))
+            [min(part[which::3]) for which in range(3)] for part in (early, late))
         grown = []
         if blocks_now > blocks * (1 + BLOCKS_MORE):
             grown.append(f"{blocks_now} blocks, were {blocks}")
@@ -116,7 +119,7 @@ class Soak:
             counts = self.round(number, max(0.2, left / (rounds - number)))
             total = counts if total is None else total + counts
             if self.arguments.verbose:
-                blocks, kib, resident = self.sizes[-1]
+                blocks, kib, resident = self.sizes[-3:]
                 print(f"round {number}: {sum(counts.values())} events, "
                       f"{blocks} blocks, {kib} KiB, {resident} KiB resident, "
                       f"{len(self.wrong)} wrong; late (ms): {self.late}",
