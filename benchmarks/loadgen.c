@@ -51,6 +51,8 @@ static const char usage_text[] =
     "  --pid PID            the server, whose CPU clock is read\n"
     "  --busy               poll without sleeping\n"
     "  --cpu N              run on that CPU only\n"
+    "  --lockstep           send only while the server (--pid) sleeps, all\n"
+    "                       --depth requests in one piece; one connection\n"
     "  --hold               say when warm, and when measured, and wait for a\n"
     "                       line on stdin each time\n"
     "  --timeout SECONDS    without any answer: give up (10)\n"
@@ -79,10 +81,33 @@ load_complain(struct load *load, const char *format, ...)
     va_end(arguments);
 }
 
+/* Without this, how much of its pass a server has done when the next request
+   comes is chance, and with it the number of its passes and reads. */
+static bool
+load_is_in_step(struct load *load)
+{
+    const struct options *options = &load->options;
+
+    if (load->outstanding == 0) {
+        if (!usage_wait_asleep(options->server_pid,
+                               load_clock_ns() + options->patience_ns)) {
+            load_complain(load, "the server does not go to sleep");
+            return false;
+        }
+        load->batch_left = options->depth;
+    }
+    if (load->batch_left == 0) {
+        return false;
+    }
+    load->batch_left--;
+    return true;
+}
+
 bool
 load_take(struct load *load, struct connection *connection)
 {
-    if (load->issue_left == 0) {
+    if (load->issue_left == 0
+        || (load->options.is_lockstep && !load_is_in_step(load))) {
         return false;
     }
     if (load->issue_left != LOAD_UNLIMITED) {
@@ -339,7 +364,7 @@ enum option_key {
     KEY_MODE, KEY_HOST, KEY_PORT, KEY_UNIX, KEY_CONNECTIONS, KEY_SIZE,
     KEY_DEPTH, KEY_ROUTE, KEY_DURATION, KEY_REQUESTS, KEY_WARMUP,
     KEY_WARMUP_REQUESTS, KEY_PID, KEY_BUSY, KEY_CPU, KEY_HOLD, KEY_TIMEOUT,
-    KEY_SEED, KEY_UDP, KEY_LINES, KEY_TLS, KEY_COUNT,
+    KEY_SEED, KEY_UDP, KEY_LINES, KEY_TLS, KEY_LOCKSTEP, KEY_COUNT,
 };
 
 static const struct option option_table[KEY_COUNT + 1] = {
@@ -364,6 +389,7 @@ static const struct option option_table[KEY_COUNT + 1] = {
     [KEY_UDP] = {"udp", no_argument, NULL, 0},
     [KEY_LINES] = {"lines", no_argument, NULL, 0},
     [KEY_TLS] = {"tls", no_argument, NULL, 0},
+    [KEY_LOCKSTEP] = {"lockstep", no_argument, NULL, 0},
 };
 
 static void
@@ -401,6 +427,9 @@ options_set_text(struct options *options, enum option_key key,
         break;
     case KEY_TLS:
         options->is_tls = true;
+        break;
+    case KEY_LOCKSTEP:
+        options->is_lockstep = true;
         break;
     case KEY_DURATION:
         options->duration_ns = parse_seconds(text, "duration");
@@ -477,6 +506,8 @@ options_parse(struct options *options, int argc, char **argv)
                                 || options->is_lines
                                 || options->is_tls
                                 || options->unix_path != NULL))
+        || (options->is_lockstep && (options->connections != 1
+                                     || options->server_pid == 0))
         || (options->unix_path == NULL
             && (options->port == 0 || options->port > 65535))) {
         fputs(usage_text, stderr);

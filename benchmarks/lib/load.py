@@ -20,7 +20,8 @@ class Load:
     """What is asked of a server.  Times in seconds, sizes in bytes.
 
     `requests`, if given, is the exact number in the measured window, in place
-    of `duration`; `warmup_requests` likewise.
+    of `duration`; `warmup_requests` likewise.  In `lockstep` the one client
+    sends only while the server sleeps, `depth` requests in one piece.
     """
 
     mode: str = "echo"
@@ -37,6 +38,7 @@ class Load:
     udp: bool = False
     lines: bool = False
     tls: bool = False
+    lockstep: bool = False
 
     def command(self, server: Server, places: Places) -> list[str]:
         """The command line for a server that listens."""
@@ -47,6 +49,7 @@ class Load:
         command += ["--udp"] if self.udp else []
         command += ["--lines"] if self.lines else []
         command += ["--tls"] if self.tls else []
+        command += ["--lockstep"] if self.lockstep else []
         if self.mode in ("echo", "churn"):
             command += ["--size", str(self.size), "--depth", str(self.depth)]
         for route in self.routes:

@@ -102,6 +102,7 @@ struct options {
     int cpu;
     bool is_busy;
     bool is_held;
+    bool is_lockstep;
     bool is_udp;                        /* echo: a message is a datagram */
     bool is_lines;                      /* echo: its last byte is a newline,
                                            and no other */
@@ -139,6 +140,7 @@ struct load {
     uint64_t progress_ns;               /* of the last answer */
     uint64_t issue_left;
     uint64_t outstanding;
+    unsigned batch_left;                /* in lockstep, until all is answered */
     unsigned open_connections;
     unsigned sources;                   /* addresses used to connect from */
 
@@ -224,6 +226,11 @@ connection_ready(struct load *load, struct connection *connection,
 /* Reads both clocks.  pid 0: the server's usage is all zero. */
 void
 mark_take(struct mark *mark, pid_t pid);
+
+/* Waits until the process sleeps in a system call.  Returns false if it does
+   not before until_ns, or is gone. */
+bool
+usage_wait_asleep(pid_t pid, uint64_t until_ns);
 
 /* report.c */
 

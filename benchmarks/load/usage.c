@@ -79,3 +79,35 @@ mark_take(struct mark *mark, pid_t pid)
     mark->own_cpu_ns = timespec_ns(&ts);
     mark->now_ns = load_clock_ns();
 }
+
+static bool
+is_asleep(pid_t pid, bool *is_gone)
+{
+    char text[1024];
+    char state = 'X';
+
+    if (read_proc(pid, "stat", text, sizeof(text))) {
+        const char *rest = strrchr(text, ')');
+        if (rest != NULL && sscanf(rest + 1, " %c", &state) != 1) {
+            state = 'X';
+        }
+    }
+    *is_gone = state == 'X' || state == 'Z';
+    return state == 'S';
+}
+
+bool
+usage_wait_asleep(pid_t pid, uint64_t until_ns)
+{
+    const struct timespec moment = {.tv_nsec = 20000};
+    bool is_gone = false;
+
+    while (!is_asleep(pid, &is_gone)) {
+        if (is_gone || load_clock_ns() > until_ns) {
+            return false;
+        }
+        /* On a CPU that both have to share the server needs it now. */
+        (void)nanosleep(&moment, NULL);
+    }
+    return true;
+}

@@ -4,6 +4,8 @@ A comparison is worth what its verification is worth, so each way in which a
 server can spoil an answer is tried here and has to be noticed.
 """
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -97,6 +99,39 @@ def test_a_held_run_keeps_its_connections_and_waits():
             assert len(seen) == 17
             result = held.result()
     assert result.ok and result.requests == 7
+
+
+@pytest.mark.parametrize("depth", [1, 16])
+def test_in_lockstep_each_batch_waits_for_the_one_before(depth):
+    """The server never has a part of the next batch before all of one is answered."""
+    pieces = []
+
+    def talk(sock):
+        while data := sock.recv(1 << 20):
+            pieces.append(len(data))
+            sock.sendall(data)
+
+    with serving(talk) as server:
+        result = drive(server, connections=1, requests=5 * depth, depth=depth, size=100,
+                       lockstep=True)
+    assert result.ok and result.answers == 5 * depth, result.error
+    assert pieces == [100 * depth] * 5
+
+
+def test_in_lockstep_a_server_that_never_sleeps_is_reported():
+    """Nothing is sent to it, and the run ends with a complaint."""
+    busy = subprocess.Popen([sys.executable, "-c", "print(flush=True)\nwhile True: pass"],
+                            stdout=subprocess.PIPE)
+    try:
+        busy.stdout.readline()
+        with serving(echo()) as server:
+            server.pid = busy.pid
+            result = drive(server, connections=1, lockstep=True, timeout=0.5)
+    finally:
+        busy.kill()
+        busy.communicate()
+    assert not result.ok and result.answers == 0
+    assert "does not go to sleep" in result.error
 
 
 def test_payloads_differ_by_connection_and_by_message():
