@@ -1,12 +1,14 @@
 """Compiles the C programs beside this package when they are first needed.
 
-A program's file carries a digest of its sources and of the compiler's name, so
-a change makes a new one and two processes never disturb each other.
+A program's file carries a digest of its sources, of the compiler's name and of
+the C library, so a change makes a new one, two processes never disturb each
+other, and neither do two systems that have the checkout in common.
 """
 from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shlex
 import subprocess
 import tempfile
@@ -38,7 +40,7 @@ def program(name: str) -> str:
     """Return the path of a compiled program.  Raises CompileError."""
     sources = [path for pattern in PROGRAMS[name] for path in sorted(HERE.glob(pattern))]
     compiler = shlex.split(os.environ.get("CC") or "cc")
-    digest = hashlib.sha256(repr(compiler).encode())
+    digest = hashlib.sha256(repr((compiler, platform.machine(), platform.libc_ver())).encode())
     for path in sources:
         digest.update(path.read_bytes())
     folder = _folder()
