@@ -154,23 +154,24 @@ async def serve(api: str, path: str | None, certificate: str | None = None,
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-    listener = listen(path)
-    port = 0 if path else listener.getsockname()[1]
     if api == "sock":
-        common.announce(port)
+        listener = listen(path)
+        common.announce(0 if path else listener.getsockname()[1])
         await sock_accept(loop, listener)
-    elif api in ("streams", "kstreams"):
+        return
+    # By address, which every loop can; with sock= there are some that never accept.
+    where = {"path": path} if path else {"host": "127.0.0.1", "port": 0}
+    if api in ("streams", "kstreams"):
         streams = asyncio
         if api == "kstreams":
             import kevent.streams as streams
         start = streams.start_unix_server if path else streams.start_server
-        server = await start(stream_echo(read, size), sock=listener, backlog=BACKLOG,
-                             ssl=context)
+        server = await start(stream_echo(read, size), **where, backlog=BACKLOG, ssl=context)
     else:
         protocol = BufferedEcho if api == "buffered" else Echo
         start = loop.create_unix_server if path else loop.create_server
-        server = await start(protocol, sock=listener, backlog=BACKLOG, ssl=context)
-    common.announce(port)
+        server = await start(protocol, **where, backlog=BACKLOG, ssl=context)
+    common.announce(0 if path else server.sockets[0].getsockname()[1])
     # Not `async with server`: some loops' servers cannot do it, and could
     # otherwise be measured.
     await loop.create_future()
