@@ -19,7 +19,7 @@ from .lib import loops, machine, main, peers, show
 from .lib.cells import rotated
 from .lib.load import LoadError
 from .lib.process import ServerError
-from .lib.results import C_EPOLL, Results
+from .lib.results import C_EPOLL, OURS, Results
 from .lib.rows import QUICK, ROWS, Context, Row
 
 
@@ -69,6 +69,8 @@ def measure_cell(results: Results, row: Row, loop: loops.Loop | None,
     name = loop.name if loop else C_EPOLL
     if results.has_failed(row.name, name):
         return
+    if row.twin and name != OURS and results.take(row.name, row.twin, name):
+        return
     try:
         results.add(row.name, name, row.measure(loop, context))
     except (ServerError, LoadError, OSError) as error:
@@ -81,24 +83,31 @@ def measure(results: Results, running: list[loops.Loop], rows: list[Row], option
     servers: list[loops.Loop | None] = [None, *running]
     total = sum(len(servers) if row.has_limit else len(running) for row in rows)
     begin = time.monotonic()
+    latest = wasted = 0.0
     with show.Progress(total * options.rounds) as progress:
         for turn in range(options.rounds):
-            spent = time.monotonic() - begin
-            if turn and spent / turn * (turn + 1) > options.minutes * 60:
+            turned = time.monotonic()
+            # What has failed, often after a long wait, is not tried again.
+            if turn and turned - begin + latest - wasted > options.minutes * 60:
                 print(f"note: {turn} of {options.rounds} rounds: the time is up")
                 return turn
+            wasted = 0.0
             progress.title(f"round {turn + 1}/{options.rounds}")
             order = [item for at, item in rotated(servers, turn + 1) if at == turn]
             for row in rows:
                 for loop in order:
                     if loop is None and not row.has_limit:
                         continue
-                    progress.show(f"{row.title}: {loop.name if loop else C_EPOLL}")
+                    name = loop.name if loop else C_EPOLL
+                    progress.show(f"{row.title}: {name}")
+                    started = time.monotonic()
                     measure_cell(results, row, loop, context)
+                    wasted += (time.monotonic() - started) * results.has_failed(row.name, name)
                     progress.step()
                 # So that a run which is ended early leaves what it has.
                 results.rounds = turn + 1
                 results.write(options.json)
+            latest = time.monotonic() - turned
     return options.rounds
 
 

@@ -82,6 +82,20 @@ class Results:
         """This cell counts for nothing: no number of a server that went wrong is used."""
         self._cell(row, loop)["failure"] = " ".join(why.split())[:300]
 
+    def take(self, row: str, twin: str, loop: str) -> bool:
+        """Let a row have the latest of another row; False if that has none to give."""
+        theirs, ours = self.cells.get(twin, {}).get(loop), self._cell(row, loop)
+        if theirs is None:
+            return False
+        if theirs["failure"]:
+            self.fail(row, loop, theirs["failure"])
+        elif len(theirs["rounds"]) > len(ours["rounds"]):
+            # It is the very same measurement, so its answers are counted once.
+            ours["rounds"].append({**theirs["rounds"][-1], "answers": 0})
+        else:
+            return False
+        return True
+
     def has_failed(self, row: str, loop: str) -> bool:
         """True after fail()."""
         return self._cell(row, loop)["failure"] is not None

@@ -16,7 +16,8 @@ from .process import Server, pinned
 from .results import OURS
 
 CERTIFICATE = HERE.parent / "tests" / "aio" / "localhost.pem"
-INSIDE_SECONDS = 30.0
+# Some loops look at all their timers to cancel one: a million would take hours.
+INSIDE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Row:
     title: str
     unit: str
     has_limit: bool = True
+    # A row that asks the same of every loop but ours.
+    twin: str | None = field(default=None, kw_only=True)
 
     def measure(self, loop: Loop | None, context: Context) -> dict:
         """One value and what belongs to it.
@@ -82,8 +85,12 @@ class ServerRow(Row):
     def measure(self, loop: Loop | None, context: Context) -> dict:
         with self.start(loop, context) as server:
             result = self.drive(server, context)
-            if not result.ok or not result.requests:
-                raise LoadError(f"{result.wrong} wrong answers; {result.error}; "
+            if result.ok and not result.cpu:
+                # On a busy machine the server may not run at all in so short a time.
+                result = self.drive(server, replace(context, seconds=10 * context.seconds))
+            if not result.ok or not result.cpu:
+                raise LoadError(f"{result.wrong} wrong answers; "
+                                f"{result.error or 'none in the measured time'}; "
                                 f"{server.complaint()}")
         return {"value": result.cpu / 1e3, "per_second": result.per_second,
                 "answers": result.answers, "waited": result.waited_share,
@@ -155,7 +162,7 @@ def _streams(name: str, title: str, read: str, **load) -> list[ServerRow]:
     load = Load(timeout=4.0, lines=read == "readline", **load)
     standard = ServerRow(f"streams{name}", "echo", f"asyncio's streams, {title}", CPU,
                          options=("--api", "streams", *how), load=load)
-    return [standard, replace(standard, name=f"kstreams{name}",
+    return [standard, replace(standard, name=f"kstreams{name}", twin=standard.name,
                               title=f"{standard.title}; kevent with kevent.streams",
                               our_options=("--api", "kstreams", *how))]
 
