@@ -6,8 +6,9 @@ import json
 import sys
 from pathlib import Path
 
+from ..instructions import BASELINE
 from ..lib.results import Results
-from . import markdown
+from . import beside, markdown
 
 
 def command(arguments: list[str]) -> int:
@@ -18,6 +19,9 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path("build/report/benchmarks.md"),
                         metavar="FILE.md", help="the pictures go beside it, into benchmarks/ "
                                                 "(default: %(default)s)")
+    parser.add_argument("--suites", type=Path, metavar="PYTEST.json",
+                        help="what pytest-benchmark wrote about the queues (default: "
+                             "suites.json beside the results)")
     options = parser.parse_args(arguments)
     try:
         results = Results.from_json(json.loads(options.results.read_text()))
@@ -33,6 +37,8 @@ def command(arguments: list[str]) -> int:
         drawn = {}
     else:
         drawn = pictures.draw_all(results, folder)
-    options.out.write_text(markdown.report(results, drawn))
+    sections = [*beside.queues(options.suites or options.results.parent / "suites.json"),
+                *beside.instructions(BASELINE, results.python)]
+    options.out.write_text(markdown.report(results, drawn, sections))
     print(f"{options.out}: {len(results.rows)} rows, {len(drawn)} pictures")
     return 0

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from ..lib.results import C_EPOLL, LEVEL, OURS, Results
+from .words import number, span, table, times
 
 GROUPS = {
     "echo": "Servers: echo", "http": "Servers: HTTP", "memory": "Memory",
@@ -11,7 +12,7 @@ GROUPS = {
 }
 CAPTIONS = {
     "heat": "Server CPU of a request over what C on epoll needs; where C has no server for a "
-            "row, over the best loop. A crossed-out cell failed.",
+            "row, over the best loop. A grey cell has failed.",
     "inside": "Time of an operation inside a process over the best loop's.",
     "latency": "Latency of an echo request: where the quantiles of a loop lie.",
     "scaling": "Server CPU of an echo request from 1 to 10,000 connections.",
@@ -24,7 +25,8 @@ in a round each row is measured on every loop before the next row, and each roun
 the median over the rounds. *Server CPU* is the CPU clock of the whole server process, kernel included, over the measured
 window, divided by the requests answered in it: it moves little when the machine is busy. The clients compare every byte
 of every answer; a server with one wrong answer, a lost connection or a stall gets no number. *Inside a process* a number
-is the best of three runs in one process, wall clock. Smaller is better in every table."""
+is the best of three runs in one process, wall clock. Smaller is better in every table. A row *with kevent.streams* asks the
+same of every other loop as the row above it, and has that row's numbers of them."""
 NOT_SHOWN = """\
 * A loopback connection on one machine: no network card, no loss, no distance. In a real service the kernel's share is
   larger, and your own code's far larger; what a loop saves is a smaller part of the whole there.
@@ -35,21 +37,10 @@ NOT_SHOWN = """\
 * The C limit is one way to write an echo server in C: level-triggered, one `recv` of 256 KiB, one `send`. It is not a law
   of nature; with other buffers it is faster at large messages, and a loop can beat it there.
 * One interpreter, one kernel, one compiler. Another Python moves all rows in which Python code runs.
-* TLS clients are written in Python and slower than the servers, which therefore wait for work between requests.
+* A run of less than a second for each cell: nothing is said about a server after a day (`make soak` is about that), nor
+  about rare stalls; the 99.9th percentile of such a run stands on few requests.
+* Each loop is used as it comes. What an option of a loop or of the kernel would change is not looked for.
 * Nothing here is a program of yours. Run it: `python -m benchmarks --loops asyncio,kevent` or `make demo`."""
-
-
-def number(value: float | None) -> str:
-    """Three figures or so."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if value >= 1000 else f"{value:,.1f}" if value >= 100 \
-        else f"{value:.2f}"
-
-
-def times(value: float | None) -> str:
-    """A ratio."""
-    return "–" if value is None else f"{value:.2f}"
 
 
 def verdict(results: Results, row: str) -> str:
@@ -60,22 +51,15 @@ def verdict(results: Results, row: str) -> str:
             "FAILED": "**FAILED**", "none": ""}[found]
 
 
-def table(heads: list[str], lines: list[list[str]], left: int = 1) -> str:
-    """A table of Markdown."""
-    rule = ["---" if i < left else "---:" for i in range(len(heads))]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (heads, rule, *lines))
-
-
 def verdicts(results: Results) -> str:
     """One line a row: ours, and ours over everybody's."""
     lines = []
     for row in results.rows:
         name = row["name"]
         values, best = results.values(name, OURS), results.best_peer(name)
-        spread = f"{number(min(values))}–{number(max(values))}" if values else "–"
         lines.append([
             f"{row['title']}", row["unit"].replace("us of", "µs of"),
-            number(results.value(name, OURS)), spread,
+            number(results.value(name, OURS)), span(values),
             *(times(results.ratio(name, OURS, base)) for base in (C_EPOLL, "asyncio", "uvloop")),
             f"{times(results.ratio(name, OURS, best))} ({best})" if best else "–",
             verdict(results, name)])
@@ -83,12 +67,30 @@ def verdicts(results: Results) -> str:
                   "over uvloop", "over the best peer", "kevent has"], lines, left=2)
 
 
+def counted(count: int, noun: str) -> str:
+    """One round, two rounds."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def present(results: Results, rows: list[dict]) -> list[str]:
+    """The loops that have a cell in one of the rows, C among them, failed or not."""
+    return [name for name in results.names()
+            if any(results.cells.get(row["name"], {}).get(name) for row in rows)]
+
+
+def spreads(results: Results) -> str:
+    """The least and the most of the rounds of every cell."""
+    names = present(results, results.rows)
+    return table(["row", "unit", *names], [
+        [row["title"], row["unit"].replace("us of", "µs of"),
+         *(span(results.values(row["name"], name)) for name in names)]
+        for row in results.rows], left=2)
+
+
 def numbers(results: Results, group: str) -> str:
     """Every loop's number in the rows of a group; the best in bold."""
     rows = [row for row in results.rows if row["group"] == group]
-    names = [name for name in results.names()
-             if any(results.value(row["name"], name) is not None
-                    or results.cells.get(row["name"], {}).get(name) for row in rows)]
+    names = present(results, rows)
     lines = []
     for row in rows:
         found = {name: results.value(row["name"], name) for name in names}
@@ -129,10 +131,18 @@ def summary(results: Results) -> str:
     for row in results.rows:
         found.setdefault(results.verdict(row["name"]), []).append(row["name"])
     titles = {row["name"]: row for row in results.rows}
-    said = [f"Of {len(results.rows)} rows kevent has won {len(found.get('won', ()))}, is level "
-            f"(within {LEVEL:.0%}) in {len(found.get('level', ()))} and has **lost "
+    won = found.get("won", ())
+    unsure = sum(results.overlaps(name) for name in won)
+    said = [f"Of {counted(len(results.rows), 'row')} kevent has **won {len(won)}**"
+            + (f" (in {unsure} of them the rounds overlap)" if unsure else "")
+            + f", is level (within {LEVEL:.0%}) in {len(found.get('level', ()))} and has **lost "
             f"{len(found.get('LOST', ()))}** against the best other loop of that row, whichever "
             "that is: no single one is the rival in all of them.", ""]
+    ours_only = [name for name in won if name.startswith("kstreams")]
+    if ours_only:
+        said += [f"{len(ours_only)} of the rows won compare `kevent.streams` with asyncio's "
+                 "streams on the other loops: that is another interface, which a program has "
+                 "to be written for.", ""]
     for name in found.get("LOST", ()):
         rival = results.rival(name)
         ratio = results.ratio(name, OURS, rival)
@@ -146,19 +156,18 @@ def summary(results: Results) -> str:
 
 def noise(results: Results) -> str:
     """How far the rounds lie apart, and who else was there."""
-    spreads = []
-    for row in results.rows:
-        for name in results.names():
-            values = results.values(row["name"], name)
-            if len(values) > 1:
-                spreads.append(max(values) / min(values) - 1)
-    spreads.sort()
-    said = [f"{results.rounds} rounds of {results.seconds} s a cell, {results.minutes:.0f} "
-            "minutes in all."]
-    if spreads:
-        said.append(f"Between the best and the worst round of a cell lie "
-                    f"{spreads[len(spreads) // 2]:.0%} in the middle of all cells and "
-                    f"{spreads[len(spreads) * 9 // 10]:.0%} in the worst tenth.")
+    apart = sorted(max(values) / min(values) - 1
+                   for row in results.rows for name in results.names()
+                   if len(values := results.values(row["name"], name)) > 1)
+    said = [f"{counted(results.rounds, 'round')} of {results.seconds} s a cell, "
+            f"{results.minutes:.1f} minutes in all."]
+    if apart:
+        said.append(f"The worst round of a cell is {apart[len(apart) // 2]:.0%} above its best "
+                    f"in half of the cells or less, and {apart[len(apart) * 9 // 10]:.0%} or "
+                    "more in a tenth of them; the least and the most of every cell are at the "
+                    "end of this page.")
+    else:
+        said.append("One round shows no noise: these numbers are an impression.")
     waited = results.waited()
     said.append(f"A server that was ready to run had to wait for its CPU {waited:.0%} of the "
                 "time (median)" + (": **other processes were running**. Requests a second and "
@@ -171,13 +180,22 @@ def noise(results: Results) -> str:
     return " ".join(said)
 
 
-def report(results: Results, drawn: dict[str, str]) -> str:
-    """The whole page; `drawn` maps names of pictures to paths beside it."""
+def failed(results: Results) -> str:
+    """One line for each row and loop that have no number, with the reason."""
+    lines = [f"* {name}: {row['title']} (`{row['name']}`): {cell['failure']}"
+             for row in results.rows
+             for name, cell in results.cells.get(row["name"], {}).items() if cell["failure"]]
+    return "\n".join(lines) or "Nothing."
+
+
+def report(results: Results, drawn: dict[str, str], beside: list[str] = ()) -> str:
+    """The whole page; `drawn` maps names of pictures to paths beside it, and
+    `beside` are sections of what a run has not measured."""
     def picture(name: str) -> list[str]:
         return [f"![{CAPTIONS[name]}]({drawn[name]})", "", f"*{CAPTIONS[name]}*", ""] \
             if name in drawn else []
 
-    loops = ", ".join(f"{loop['name']} {loop['version']}".strip() for loop in results.loops)
+    loops = ", ".join(f"{loop['name']} {loop.get('version', '')}".strip() for loop in results.loops)
     said = [
         "# Benchmarks", "",
         "kevent beside a server in C, asyncio, uvloop and whatever other loop could be "
@@ -202,9 +220,10 @@ def report(results: Results, drawn: dict[str, str]) -> str:
             said += [*picture("scaling"), *picture("latency")]
         if group in ("memory", "timers"):
             said += picture(group)
-    said += ["### Requests a second and latencies", "", latencies(results), "",
-             "## What failed", ""]
-    failures = results.failures()
-    said += [f"* {line}" for line in failures] or ["Nothing."]
-    said += ["", f"{results.answers:,} answers were verified byte for byte.", ""]
+    said += ["### Requests a second and latencies", "", latencies(results), "", *beside,
+             "## What failed", "",
+             "A loop that has failed in a row, be it with one wrong byte, has no number there.",
+             "", failed(results), "",
+             f"{results.answers:,} answers were verified byte for byte.", "",
+             "## Least and most of every cell", "", spreads(results), ""]
     return "\n".join(said)

@@ -18,6 +18,8 @@ COLOURS = {C_EPOLL: "#555555", "asyncio": "#e0a100", "uvloop": "#2f6fb4", OURS: 
 OTHERS = ("#5ba55b", "#8d6bb8", "#b07a4a", "#d57fb5", "#7f7f7f", "#a8a838", "#4fb3bf")
 QUANTILES = ("p10", "p25", "p50", "p75", "p90", "p95", "p99", "p999")
 HEAT = LinearSegmentedColormap.from_list("heat", ("#f7fbf2", "#fdd49e", "#d7301f"))
+# Of a row's name, by what kevent has in it.
+MARKS = {"won": "#1a7431", "LOST": "#c8102e", "FAILED": "#c8102e"}
 MOST = 5.0                  # the heat map's darkest colour
 
 
@@ -52,12 +54,16 @@ def base_of(results: Results, row: str) -> float | None:
 
 
 def heat_map(results: Results, rows: list[dict], title: str):
-    """Loops by rows, coloured by the ratio; None when there is nothing to show."""
+    """Loops by rows, coloured by the ratio; None when there is nothing to show.
+
+    Where no row has a limit in C, every ratio is over the best loop.
+    """
     names = [name for name in results.names() if name != C_EPOLL]
     rows = [row for row in rows if base_of(results, row["name"])]
     if not rows or not names:
         return None
     figure, axes = pyplot.subplots(figsize=(2.6 + 0.72 * len(names), 1.2 + 0.33 * len(rows)))
+    is_inside = not any(results.value(row["name"], C_EPOLL) for row in rows)
     grid = []
     for row in rows:
         base = base_of(results, row["name"])
@@ -68,24 +74,33 @@ def heat_map(results: Results, rows: list[dict], title: str):
     for y, line in enumerate(grid):
         limit = results.value(rows[y]["name"], C_EPOLL)
         for x, value in enumerate(line):
-            failed = results.cells.get(rows[y]["name"], {}).get(names[x])
+            failed = value != value and results.cells.get(rows[y]["name"], {}).get(names[x])
+            if failed:
+                axes.add_patch(pyplot.Rectangle((x - 0.5, y - 0.5), 1, 1, color="#dddddd"))
             text = f"{value:.2f}" if value == value and value < 10 else f"{value:.0f}" \
-                if value == value else "×" if failed else ""
+                if value == value else "failed" if failed else ""
             best = value == value and value == min(v for v in line if v == v)
             axes.text(x, y, text, ha="center", va="center", fontsize=8.5,
                       fontweight="bold" if best else "normal",
                       color="white" if value == value and value > 3.4 else "#222222")
-        rows[y] = {**rows[y], "label": rows[y]["title"] + ("" if limit else " ¹")}
+        rows[y] = {**rows[y], "label": rows[y]["title"] + ("" if limit or is_inside else " ¹")}
     axes.set_xticks(range(len(names)), names, rotation=35, ha="left", rotation_mode="anchor")
     axes.xaxis.tick_top()
+    for label in axes.get_xticklabels():
+        label.set_fontweight("bold" if label.get_text() == OURS else "normal")
     axes.set_yticks(range(len(rows)), [row["label"] for row in rows])
+    for label, row in zip(axes.get_yticklabels(), rows):
+        verdict = results.verdict(row["name"])
+        label.set_color(MARKS.get(verdict, "#222222"))
+        label.set_fontweight("bold" if verdict in ("LOST", "FAILED") else "normal")
     axes.tick_params(length=0)
     axes.grid(False)
     for side in axes.spines.values():
         side.set_visible(False)
-    has_limit = any(results.value(row["name"], C_EPOLL) for row in rows)
-    note = ("bold: the best loop; ×: failed"
-            + ("; ¹ no server in C: over the best loop" if has_limit else ""))
+    limits = [results.value(row["name"], C_EPOLL) is not None for row in rows]
+    note = ("number in bold: the best loop; grey: the loop failed\n"
+            "row in bold red: kevent has lost; in green: won; in black: level"
+            + ("\n¹ nothing measured in C: over the best loop" if any(limits) and not all(limits) else ""))
     axes.set_xlabel(note, fontsize=8.5, color="#555555")
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=12)
     return figure
@@ -166,12 +181,17 @@ def memory(results: Results):
         return None
     figure, axes = pyplot.subplots(figsize=(7.0, 0.9 + 0.36 * len(found)))
     palette = colours(results)
-    axes.barh([name for _, name in found], [value for value, _ in found],
-              color=[palette[name] for _, name in found])
-    for y, (value, _) in enumerate(found):
-        axes.text(value, y, f" {value:,.0f}", va="center", fontsize=9)
+    lost = [name for name in results.names() if name not in [one for _, one in found]
+            and results.cells.get(row, {}).get(name)]
+    axes.barh([name for _, name in found] + lost,
+              [value for value, _ in found] + [0.0] * len(lost),
+              color=[palette[name] for _, name in found] + ["#dddddd"] * len(lost))
+    for y, (value, _) in enumerate([*found, *((None, name) for name in lost)]):
+        axes.text(value or 0.0, y, " failed" if value is None else f" {value:,.0f}",
+                  va="center", fontsize=9)
     axes.invert_yaxis()
     axes.grid(False)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("bytes of resident memory a connection")
     axes.set_title("10,000 idle connections", loc="left", fontsize=11, fontweight="bold")
     return figure
@@ -189,7 +209,7 @@ def draw_all(results: Results, folder: Path) -> dict[str, str]:
         "scaling": lines(results, [(count, f"echo_{count}") for count in SCALE],
                          "Echo of 1 KiB", "connections", "µs of server CPU a request"),
         "timers": lines(results, [(count, f"timers_among_{count}") for count in PENDING],
-                        "call_later and cancel", "other timers pending", "ns"),
+                        "call_later and cancel", "other timers pending", "ns for both"),
         "memory": memory(results),
     }
     return {name: save(figure, folder, name) for name, figure in figures.items()

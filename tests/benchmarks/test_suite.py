@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import inside, instructions
 from benchmarks.lib.results import Results
+from benchmarks.report import beside, markdown
 from benchmarks.lib.rows import QUICK, ROWS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +88,58 @@ def test_what_failed_once_counts_for_nothing():
     results.fail("r", "uvloop", "wrong bytes")
     assert results.verdict("r") == "none" and results.value("r", "uvloop") is None
     assert results.failures() == ["uvloop, r: wrong bytes"]
+
+
+def test_a_row_that_asks_the_same_is_not_measured_twice():
+    """It takes each round of its twin once, and the twin's failure; without any it is
+    measured itself."""
+    results = made(uvloop=[2.0], other=[1.0])
+    assert not results.take("again", "elsewhere", "uvloop")
+    assert results.take("again", "r", "uvloop") and results.value("again", "uvloop") == 2.0
+    assert not results.take("again", "r", "uvloop")
+    results.fail("r", "other", "wrong bytes")
+    assert results.take("again", "r", "other") and results.has_failed("again", "other")
+    assert set(results.cells) == {"r", "again"}
+
+
+def test_the_report_marks_what_is_lost_and_what_failed():
+    """Won, lost and failed rows and loops are all in the page, each with its mark,
+    and so are the least and the most of every cell."""
+    results = made(kevent=[1.0, 1.2], uvloop=[2.0, 2.2], other=[9.0])
+    results.rows += [{"name": name, "group": "echo", "title": f"row {name}", "unit": "us"}
+                     for name in ("lost", "gone")]
+    for loop, value in (("kevent", 3.0), ("uvloop", 2.0)):
+        results.add("lost", loop, {"value": value})
+    results.fail("gone", "kevent", "died")
+    results.fail("lost", "other", "5 wrong answers")
+    page = markdown.report(results, {})
+    assert "**won 1**" in page and "**lost 1**" in page
+    assert "* **LOST** echo: row lost: 1.50 x uvloop" in page
+    assert "* **FAILED** row gone" in page
+    assert "* other: row lost (`lost`): 5 wrong answers" in page
+    assert "1.00–1.20 | 2.00–2.20" in page
+
+
+def test_the_report_has_what_the_suites_found(tmp_path):
+    """Queues and selectors are compared pair by pair, and without a file there is
+    no such section; a record of instructions is shown for its own Python only."""
+    path = tmp_path / "suites.json"
+    assert beside.queues(path) == []
+    path.write_text(json.dumps({
+        "datetime": "2026-01-02T03:04:05", "machine_info": {"python_version": "3.99.0"},
+        "benchmarks": [
+            {"group": "ready", "extra_info": {"kind": kind},
+             "stats": {"median": value, "min": value, "max": value}}
+            for kind, value in (("select.epoll", 2e-6), ("kevent-ring", 1e-6),
+                                ("EpollSelector", 1e-6), ("KeventSelector", 2e-6))]
+        + [{"group": "loops", "extra_info": {"loop": "kevent"}, "stats": {}}]}))
+    page = "\n".join(beside.queues(path))
+    assert "| kevent-ring | 1.00 | 1.00–1.00 | select.epoll | 2.00 | 2.00–2.00 | 0.50 | won |" in page
+    assert "| 2.00 | **LOST** |" in page and "loops" not in page.partition("| row")[2]
+    record = tmp_path / "record.json"
+    record.write_text(json.dumps({"CPython 3.99.0 by X": {"kevent": {"echo": 7000}}}))
+    assert "| echo | 7,000 |" in "\n".join(beside.instructions(record, "3.99.0"))
+    assert beside.instructions(record, "3.99") == []
 
 
 def test_rounds_that_overlap_are_told():
