@@ -302,7 +302,7 @@ dumazet: core-dumazet $(VENV)/built ## the same from Python: kevent's ring and s
 	$(PY) -m benchmarks.dumazet --check
 
 instructions: $(VENV)/built $(VENV)/extras ## callgrind: fails when kevent needs 3 % more than recorded
-	$(PY) -m benchmarks.instructions --loops kevent,uvloop --requests 1000 --streams --check
+	$(PY) -m benchmarks.instructions --loops kevent,uvloop --streams --check
 
 bench-echo: $(VENV)/built $(VENV)/extras ## server CPU of an echo request; fails if above uvloop's
 	$(PY) -m benchmarks.echo --check

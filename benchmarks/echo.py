@@ -54,7 +54,8 @@ def table(found: cells.Cells, row: str, names: list[str]) -> str:
 def title(options) -> str:
     """The row's name."""
     read = f" {options.read}" if options.read != "read" else ""
-    parts = [f"echo {options.api}{read}", f"{options.size:,} B", f"{options.connections} connections"]
+    parts = [f"echo {options.api}{read}", f"{options.size:,} B",
+             f"{options.connections} connection{'s' * (options.connections != 1)}"]
     parts += [f"{options.depth} deep"] if options.depth != 1 else []
     parts += ["Unix socket"] if options.unix else []
     return ", ".join(parts)

@@ -149,15 +149,45 @@ def test_rounds_that_overlap_are_told():
 
 
 def test_instructions_are_judged(tmp_path):
-    """Up to 3 % more passes, beyond it does not, nor does what was never recorded."""
+    """Up to 3 % more passes, beyond it does not, nor does what was never recorded;
+    another loop's growth is told and not judged."""
     path = tmp_path / "record.json"
     assert "no record" in instructions.check({"kevent": {"echo": 1000}}, path)[0]
     instructions.record({"kevent": {"echo": 1000.0}, "uvloop": {"echo": 2000.0}}, path)
     assert not instructions.check({"kevent": {"echo": 1029.0}}, path)
-    assert not instructions.check({"kevent": {"echo": 900.0}, "uvloop": {"echo": 9e9}}, path)
+    others = {"kevent": {"echo": 900.0}, "uvloop": {"echo": 9e9}, "uvloop 2": {"echo": 1.0}}
+    assert not instructions.check(others, path)
+    assert [line.partition(",")[0] for line in instructions.told(others, path)] == [
+        "uvloop", "uvloop 2: no record"]
     assert "+3.1%" in instructions.check({"kevent": {"echo": 1031.0}}, path)[0]
     assert instructions.check({"kevent": {"other": 1.0}}, path)
     assert instructions.check({"uvloop": {"echo": 1.0}}, path)
+
+
+def test_instructions_without_a_record_are_told(tmp_path, monkeypatch, capsys):
+    """On another Python or compiler nothing is judged, and how to record is said;
+    a kevent that was not counted, and a file that is lost, are failures all the same."""
+    path = tmp_path / "record.json"
+    assert instructions.judge({"kevent": {"echo": 1.0}}, path)
+    instructions.record({"kevent": {"echo": 1000.0}}, path)
+    assert not instructions.judge({"kevent": {"echo": 1010.0}}, path)
+    assert instructions.judge({"kevent": {"echo": 1040.0}}, path)
+    assert "check passed" in capsys.readouterr().out
+    monkeypatch.setattr(instructions, "surroundings", lambda: "elsewhere")
+    assert not instructions.judge({"kevent": {"echo": 1040.0}}, path)
+    said = capsys.readouterr().out
+    assert "NOT CHECKED" in said and "elsewhere" in said and "--record" in said
+    assert instructions.judge({"uvloop": {"echo": 1.0}}, path)
+
+
+def test_a_record_names_the_compilers(tmp_path):
+    """Python's and the extension's, which may differ."""
+    library = tmp_path / "library.so"
+    library.write_bytes(b"\0GCC: (Debian 12.2.0-14) 12.2.0\0Debian clang version 14.0.6\0")
+    assert instructions.compiler_of(library) == "clang 14.0.6"
+    library.write_bytes(b"\0GCC: (GNU) 16.2.0\0")
+    assert instructions.compiler_of(library) == "GCC 16.2.0"
+    assert "kevent by " in instructions.surroundings()
 
 
 def test_the_quick_rows_exist():
