@@ -259,14 +259,3 @@ TEST(ctl_count_tells_how_many_bytes)
     pair_close(sockets);
     pair_close(pipe);
 }
-
-TEST(ctl_features_are_the_types_that_can_be_added)
-{
-    struct kev_queue *queue = open_shared();
-    for (uint32_t type = 0; type <= KEVENT_MAX; type++) {
-        struct ukevent uk = uk_fd(type, -1, 0x80000000u, 0);
-        bool known = kevent_features() >> type & 1;
-        CHECK_EQ(add(queue, uk) == -ENOSYS, !known);
-    }
-    close_queue(queue);
-}

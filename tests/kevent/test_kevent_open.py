@@ -129,6 +129,15 @@ def test_features_say_what_can_be_added(fd):
     assert features & kevent.KEVENT_FEATURE_PROC and features & kevent.KEVENT_FEATURE_LEVEL
 
 
+@pytest.mark.parametrize("kind", [kevent.KEVENT_NAIO, kevent.KEVENT_AIO])
+def test_naio_and_aio_are_enosys(fd, kind):
+    """The types that are left out have numbers, no feature bit, and answer ENOSYS."""
+    assert not kevent.kevent_features() >> kind & 1
+    [failed] = kevent.kevent_ctl(fd, kevent.KEVENT_CTL_ADD, [ukevent(0, kind, 1)])
+    assert failed.ret_flags & kevent.KEVENT_RET_BROKEN
+    assert 2**32 - failed.ret_data[1] == errno.ENOSYS
+
+
 def test_constants_have_the_numbers_of_2006():
     """A few that programs hard-code."""
     assert (kevent.KEVENT_SOCKET, kevent.KEVENT_POLL,

@@ -1,0 +1,64 @@
+/*
+ * test_close.c - kevent_close: what ends with a queue, and what does not.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* With everything in it, ready and not, and a ring attached. */
+TEST(close_of_a_full_queue)
+{
+    struct kev_queue *queue = open_shared();
+    struct kevent_ring *ring = ring_new(queue, 2);
+    struct pair pair = pair_pipe();
+    for (unsigned i = 0; i < 5; i++) {
+        CHECK_EQ(add(queue, uk_user(i, KEVENT_REQ_READY)), 0);
+        CHECK_EQ(add(queue, uk_timer(1 + i, 0)), 0);
+        CHECK_EQ(add(queue, uk_user(100 + i, 0)), 0);
+    }
+    CHECK_EQ(add(queue, uk_poll(pair.near, KEVENT_POLL_POLLIN, LEVEL)), 0);
+    write_byte(pair.far);
+    CHECK_EQ(kevent_wait(queue, 2, 0, SEC, 0, NULL), 2);
+    close_queue(queue);
+    free(ring);
+    pair_close(pair);
+}
+
+/* A child's copy answers -EBADF everywhere; closing it leaves the parent's
+   registrations alone. */
+TEST(close_in_a_child)
+{
+    struct kev_queue *queue = open_shared();
+    struct kevent_ring *ring = ring_new(queue, 2);
+    struct pair pair = pair_pipe();
+    CHECK_EQ(add(queue, uk_poll(pair.near, KEVENT_POLL_POLLIN, 0)), 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct ukevent uk = uk_user(1, 0);
+        struct kevent_record record;
+        bool dead = kevent_ctl(queue, KEVENT_CTL_ADD, 1, &uk) == -EBADF
+            && kevent_get_events(queue, 0, 1, 0, &uk, 0, NULL) == -EBADF
+            && kevent_wait(queue, 1, 0, 0, 0, NULL) == -EBADF
+            && kevent_ring_init(queue, NULL, 0) == -EBADF
+            && kevent_commit(queue, 0, 0) == -EBADF
+            && kevent_timer(queue, KEVENT_CTL_ADD,
+                            &(struct ukevent){.type = KEVENT_TIMER}, 1, 0, 0)
+                == -EBADF
+            && kevent_record(queue, 1, &record) == -EBADF;
+        kevent_close(queue);
+        _exit(dead ? 0 : 1);
+    }
+    int status;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    write_byte(pair.far);
+    CHECK_EQ(kevent_wait(queue, 2, 0, SEC, 0, NULL), 1);
+    CHECK_EQ(ring->event[0].id.raw[0], pair.near);
+    close_queue(queue);
+    free(ring);
+    pair_close(pair);
+}
