@@ -146,8 +146,8 @@ async def test_sendfile_parts(tmp_path):
         assert await loop.sendfile(transport, file, 25_000) == 600
         assert file.tell() == len(whole)
         assert await loop.sock_recv(theirs, 5000) == whole[25_000:]
-        with pytest.raises(ValueError):
-            await loop.sendfile(transport, open(path, "r"), 0)
+        with open(path) as text, pytest.raises(ValueError):
+            await loop.sendfile(transport, text, 0)
         transport.close()
         with pytest.raises(RuntimeError):
             await loop.sendfile(transport, file)

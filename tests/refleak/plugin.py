@@ -12,12 +12,15 @@ is accused.
 `--refleak=short` is for a few minutes: fewer runs, and none of a test that
 takes longer than a moment.  Of tests that run on asyncio's loop as well as on
 ours only ours is looked at; CPython's own leaks are not ours to find, nor
-NumPy's, which loses references with every record type that it makes.
+NumPy's, which loses references with every record type that it makes, nor
+hypothesis', which keeps something of each function that it was given.  Warnings
+that nobody catches are let go: pytest would keep each of them for its report.
 """
 import gc
 import os
 import sys
 import time
+import warnings
 from array import array
 
 import pytest
@@ -28,6 +31,7 @@ FORMS = {
     "full": (4, 4, 20.0),
     "short": (3, 3, 0.3),
 }
+OTHERS = ("numpy", "hypothesis")      # in the names of tests that use them
 KINDS = ("references", "memory blocks", "descriptors")
 
 
@@ -45,7 +49,8 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--refleak"):
         items[:] = [item for item in items
-                    if not is_of_asyncio(item) and "numpy" not in item.name]
+                    if not is_of_asyncio(item)
+                    and not any(other in item.name for other in OTHERS)]
 
 
 def is_of_asyncio(item):
@@ -86,8 +91,10 @@ class Hunter:
         item._report_sections.clear()
         if hasattr(item, "_request"):
             item._initrequest()
-        return any(report.failed or report.skipped
-                   for report in runtestprotocol(item, nextitem=None, log=False))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return any(report.failed or report.skipped
+                       for report in runtestprotocol(item, nextitem=None, log=False))
 
     def left_by(self, item, runs):
         """What each of some runs left behind: [(references, blocks, fds)]."""

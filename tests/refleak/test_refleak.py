@@ -59,6 +59,17 @@ def test_planted(tmp_path, body, what):
     assert status == 1 and f"loses {what}" in text or f", {what}" in text, text
 
 
+def test_a_warning_is_no_leak(tmp_path):
+    """pytest keeps what nobody catches for its report: that is not the test's."""
+    status, text = hunt(tmp_path, """
+    import itertools, warnings
+    number = itertools.count()
+    def test_it():
+        warnings.warn(f"number {next(number)}")
+    """)
+    assert status == 0 and "1 passed" in text, text
+
+
 def test_cache_is_no_leak():
     """What fills once, or now and then, is not lost; a descriptor always is."""
     assert plugin.loses([[3, 0, 0], [0, 0, 0], [0, 5, 0]]) == []
