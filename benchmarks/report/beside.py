@@ -58,10 +58,14 @@ def queues(path: Path) -> list[str]:
                 times(mine["median"] / other["median"]), verdict(mine, other)])
     if not lines:
         return []
+    has = [line[-1] for line in lines]
+    count = {name: sum(name in one for one in has) for name in ("won", "level", "LOST")}
     info = raw["machine_info"]
     return ["## Queues and selectors", "",
             QUEUES.format(made=raw["datetime"][:16].replace("T", " "),
-                          python=info["python_version"]), "",
+                          python=info["python_version"]),
+            f"Of {len(lines)} rows kevent has **won {count['won']}**, is level in "
+            f"{count['level']} and has **lost {count['LOST']}**.", "",
             table(["row", "ours", "µs", "least–most", "theirs", "µs", "least–most", "ratio",
                    "kevent has"], lines), ""]
 

@@ -35,21 +35,22 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": content.JSON_BODY})
 
 
-async def serve_protocol(listener) -> None:
-    """Serve until cancelled."""
+async def serve_protocol() -> None:
+    """Serve until cancelled; by address, which more loops can than by socket."""
     import httptools  # noqa: F401  (so that a missing one is seen before the first client)
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Http, sock=listener, backlog=BACKLOG)
-    common.announce(listener.getsockname()[1])
+    server = await loop.create_server(Http, "127.0.0.1", 0, backlog=BACKLOG)
+    common.announce(server.sockets[0].getsockname()[1])
     await loop.create_future()
     server.close()
 
 
-async def serve_uvicorn(listener) -> None:
-    """Serve until a signal comes."""
+async def serve_uvicorn() -> None:
+    """Serve until a signal comes; on a socket, whose port is known before."""
     import uvicorn
 
+    listener = listen(None)
     config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off",
                             access_log=False, log_level="warning")
     common.announce(listener.getsockname()[1])
@@ -63,7 +64,7 @@ def main() -> None:
     parser = common.arguments(__doc__)
     parser.add_argument("--api", choices=SERVERS, default="httptools")
     options = parser.parse_args()
-    common.serve(options.loop, lambda: SERVERS[options.api](listen(None)))
+    common.serve(options.loop, lambda: SERVERS[options.api]())
 
 
 if __name__ == "__main__":
