@@ -261,7 +261,7 @@ soak: $(VENV)/built ## 300 s of mixed random use with Ctrl-C: nothing lost, noth
 
 # The `ecosystem` extra of pyproject.toml.  Those that a Python cannot have are
 # left out, and so are servers that the machine has not: the tests say which.
-ECOSYSTEM := pytest uvicorn httptools aiohttp anyio websockets httpx redis asyncpg aioquic
+ECOSYSTEM := pytest uvicorn httptools aiohttp anyio websockets httpx redis asyncpg aioquic nest-asyncio
 $(VENV)/ecosystem: Makefile | $(VENV)/ready
 	@$(PIP) install $(ECOSYSTEM) || for p in $(ECOSYSTEM); do $(PIP) install $$p || \
 	    echo "note: $$p cannot be installed for $$($(PY) -V)"; done

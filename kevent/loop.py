@@ -18,7 +18,7 @@ import contextlib
 import sys
 from asyncio import base_events, constants, events, format_helpers, sslproto, trsock
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
-from selectors import BaseSelector, SelectorKey
+from selectors import EVENT_READ, BaseSelector, SelectorKey
 from socket import (
     AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, SOCK_DGRAM, TCP_NODELAY, socket,
 )
@@ -49,15 +49,17 @@ class _LoopSelector(BaseSelector):
     """The loop's watched descriptors in the shape of a selector.
 
     asyncio code looks at `loop._selector`; the loop itself does not use it.
+    Programs that iterate by themselves (nest_asyncio) wait with select().
     """
 
-    def __init__(self, watched):
-        self._watched = watched
+    def __init__(self, loop):
+        self._loop = loop
 
     def get_map(self):
+        watched = self._loop._watched() if self._loop else {}
         return _Watched(
             (fd, SelectorKey(fd, fd, mask, (reader, writer)))
-            for fd, (mask, reader, writer) in self._watched().items()
+            for fd, (mask, reader, writer) in watched.items()
         )
 
     def register(self, fileobj, event_mask, data=None):
@@ -66,10 +68,24 @@ class _LoopSelector(BaseSelector):
     unregister = modify = register
 
     def select(self, timeout=None):
-        raise NotImplementedError("the loop waits on its own kevent queue")
+        """Wait for the loop's queue, for up to `timeout` seconds.
+
+        What is told is that the queue is readable; its reader hands out all
+        that has come to whom it concerns.
+        """
+        loop = self._loop
+        if loop is None:
+            raise RuntimeError("the loop is closed")
+        if timeout is not None:
+            timeout = int(min(max(timeout, 0), 86400) * 1e9)
+        if not loop._poll(timeout):
+            return []
+        fd = loop.fileno()
+        handle = asyncio.Handle(loop._hand_out, (), loop)
+        return [(SelectorKey(fd, fd, EVENT_READ, (handle, None)), EVENT_READ)]
 
     def close(self):
-        self._watched = dict
+        self._loop = None
 
 
 class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
@@ -79,7 +95,7 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
     _datagram_class = DatagramTransport
 
     def __init__(self):
-        super().__init__(_LoopSelector(self._watched))
+        super().__init__(_LoopSelector(self))
 
     # ---- running ----------------------------------------------------------
 

@@ -363,6 +363,29 @@ loop_run_once(PyObject *op, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
+loop_poll(PyObject *op, PyObject *limit_ns)
+{
+    uint64_t limit = KEVENT_WAIT_FOREVER;
+    if (limit_ns != Py_None) {
+        limit = PyLong_AsUnsignedLongLong(limit_ns);
+        if (limit == (uint64_t)-1 && PyErr_Occurred()) {
+            return NULL;
+        }
+    }
+    int r = KevLoop_Poll((LoopObject *)op, limit);
+    return r < 0 ? NULL : PyBool_FromLong(r);
+}
+
+static PyObject *
+loop_hand_out(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    if (KevLoop_HandOut((LoopObject *)op) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 loop_run(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     if (KevLoop_Run((LoopObject *)op) < 0) {
@@ -664,6 +687,8 @@ static PyMethodDef loop_methods[] = {
      "fileno($self)\n--\n\nThe descriptor of the loop's kevent queue."},
     {"_run_once", loop_run_once, METH_NOARGS, NULL},
     {"_run", loop_run, METH_NOARGS, NULL},
+    {"_poll", loop_poll, METH_O, NULL},
+    {"_hand_out", loop_hand_out, METH_NOARGS, NULL},
     {"_look_for_patches", KevLoop_LookForPatches, METH_NOARGS, NULL},
     {"_write_to_self", KEV_GUARDED(loop_write_to_self), METH_NOARGS, NULL},
     {"_check_closed", loop_check_closed, METH_NOARGS, NULL},

@@ -168,6 +168,14 @@ extern PyGetSetDef KevLoop_GetSet[];
 
 /* One iteration; until stopped.  0 or -1 with an exception. */
 int KevLoop_RunOnce(LoopObject *self);
+
+/* Waits for limit_ns at most.  1: there is something for KevLoop_HandOut();
+   0: there is not; -1 with an exception. */
+int KevLoop_Poll(LoopObject *self, uint64_t limit_ns);
+
+/* Tells descriptors and transports what KevLoop_Poll() found, and runs timers
+   that an exception left behind.  0 or -1 with an exception. */
+int KevLoop_HandOut(LoopObject *self);
 int KevLoop_Run(LoopObject *self);
 
 

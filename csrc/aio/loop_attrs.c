@@ -136,6 +136,8 @@ set_ready(PyObject *op, PyObject *value, void *closure)
     return KevReady_Assign(((LoopObject *)op)->ready, value);
 }
 
+/* In the order of their deadlines, so that heapq finds a heap: ours has
+   another shape. */
 static PyObject *
 get_scheduled(PyObject *op, void *closure)
 {
@@ -153,6 +155,7 @@ get_scheduled(PyObject *op, void *closure)
         }
         Py_DECREF(list);  /* making it ran a finalizer that changed them */
     }
+    KevTimers_Sort(&self->timers);
     for (Py_ssize_t i = 0; i < count; i++) {
         PyList_SET_ITEM(list, i,
                         Py_NewRef((PyObject *)self->timers.nodes[i].timer));

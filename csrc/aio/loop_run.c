@@ -70,11 +70,14 @@ looks_first(LoopObject *self)
 /* The sleep and the harvest, the guard held but for the sleep.  What the core
    says (0 if there is something to do), or 1 with an exception. */
 static int
-poll_once(LoopObject *self)
+poll_once(LoopObject *self, uint64_t limit_ns)
 {
     uint64_t timeout_ns;
     if (wait_time(self, &timeout_ns) < 0 || KevLoop_CheckOpen(self) < 0) {
         return 1;
+    }
+    if (timeout_ns > limit_ns) {
+        timeout_ns = limit_ns;
     }
     if (self->idle_count > 0) {
         KevLoop_SockSweep(self, timeout_ns != 0);
@@ -111,14 +114,15 @@ poll_once(LoopObject *self)
     return r == -ENOSPC && self->ring_pending > 0 ? 0 : r;
 }
 
-/* Sleep until something happens, and harvest.  0 or -1 with an exception. */
+/* Sleep until something happens, and harvest.  0 or -1 with an exception.
+   With a limit a signal ends the sleep, too. */
 static int
-wait_for_events(LoopObject *self)
+wait_for_events(LoopObject *self, uint64_t limit_ns)
 {
     for (;;) {
         int r;
         KEV_GUARD(self->ready);
-        r = poll_once(self);
+        r = poll_once(self, limit_ns);
         KEV_UNGUARD();
         if (r == 0) {
             return 0;
@@ -128,6 +132,9 @@ wait_for_events(LoopObject *self)
         }
         if (r != -EINTR || PyErr_CheckSignals() < 0) {
             return -1;
+        }
+        if (limit_ns != KEVENT_WAIT_FOREVER) {
+            return 0;
         }
     }
 }
@@ -271,8 +278,9 @@ read_again(LoopObject *self, uint32_t count)
     return 0;
 }
 
-static int
-run_pass(LoopObject *self)
+/* What comes first in an iteration: 0 or -1 with an exception. */
+static inline int
+begin_pass(LoopObject *self, uint64_t limit_ns)
 {
     if (KevLoop_CheckOpen(self) < 0 || PyErr_CheckSignals() < 0) {
         return -1;
@@ -282,7 +290,13 @@ run_pass(LoopObject *self)
         && KevTransport_AfterCallback(self, 0) < 0) {
         return -1;
     }
-    if (wait_for_events(self) < 0) {
+    return wait_for_events(self, limit_ns);
+}
+
+static int
+run_pass(LoopObject *self)
+{
+    if (begin_pass(self, KEVENT_WAIT_FOREVER) < 0) {
         return -1;
     }
     int r;
@@ -318,8 +332,8 @@ run_pass(LoopObject *self)
  * may not: queue and ring have one owner.  While a pass is under way nothing
  * can close the loop, whatever Python has written to _thread_id.
  */
-int
-KevLoop_RunOnce(LoopObject *self)
+static int
+enter_pass(LoopObject *self)
 {
     unsigned long thread = PyThread_get_thread_ident();
     int is_owner;
@@ -335,10 +349,84 @@ KevLoop_RunOnce(LoopObject *self)
                         "The event loop is running in another thread");
         return -1;
     }
-    int r = run_pass(self);
+    return 0;
+}
+
+static void
+leave_pass(LoopObject *self)
+{
     KEV_GUARD(self->ready);
     self->pass_depth--;
     KEV_UNGUARD();
+}
+
+int
+KevLoop_RunOnce(LoopObject *self)
+{
+    if (enter_pass(self) < 0) {
+        return -1;
+    }
+    int r = run_pass(self);
+    leave_pass(self);
+    return r;
+}
+
+static int
+has_news(LoopObject *self)
+{
+    int r;
+    KEV_GUARD(self->ready);
+    r = self->ring_pending > 0 || KevReady_Len(self->again) > 0
+        || KevReady_Len(self->due) > 0;
+    KEV_UNGUARD();
+    return r;
+}
+
+/*
+ * The two halves for programs with an iteration of their own: they run queue
+ * and timers themselves.  Between the halves the news wait in the ring, as
+ * after an exception; while they do the kernel would only tell them again.
+ */
+int
+KevLoop_Poll(LoopObject *self, uint64_t limit_ns)
+{
+    if (enter_pass(self) < 0) {
+        return -1;
+    }
+    int r = has_news(self);
+    if (r == 0 && (r = begin_pass(self, limit_ns)) == 0) {
+        self->pass++;
+        r = has_news(self);
+    }
+    leave_pass(self);
+    return r;
+}
+
+int
+KevLoop_HandOut(LoopObject *self)
+{
+    if (enter_pass(self) < 0) {
+        return -1;
+    }
+    int r = KevLoop_CheckOpen(self);
+    if (r == 0) {
+        uint32_t again;
+        uint32_t events;
+        uint32_t due;
+        KEV_GUARD(self->ready);
+        again = KevReady_Len(self->again);
+        events = self->ring_pending;
+        due = KevReady_Len(self->due);
+        KEV_UNGUARD();
+        char outer = self->dispatching;
+        self->dispatching = 1;
+        if (read_again(self, again) < 0 || dispatch_ring(self, events) < 0
+            || run_handles(self, self->due, due) < 0) {
+            r = -1;
+        }
+        self->dispatching = outer;
+    }
+    leave_pass(self);
     return r;
 }
 

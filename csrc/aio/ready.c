@@ -5,6 +5,8 @@
 #include "aio/ready.h"
 
 #include "aio/guard.h"
+#include "aio/handle_parts.h"
+#include "aio/loop.h"
 
 #define READY_MIN 64u
 
@@ -129,12 +131,29 @@ ready_item(PyObject *op, Py_ssize_t i)
     return Py_NewRef(self->items[(self->head + (uint32_t)i) & self->mask]);
 }
 
+/* A program that runs its timers itself has taken this one out of a list of
+   them (`loop._scheduled`); left in the heap it would run twice. */
+static void
+leave_heap(ReadyObject *self, PyObject *item)
+{
+    ModState *state = PyType_GetModuleState(Py_TYPE(self));
+    if (!Py_IS_TYPE(item, (PyTypeObject *)state->timer_type)) {
+        return;
+    }
+    LoopObject *loop = KevHandle_Loop(item, state);
+    if (loop != NULL && loop->ready == self) {
+        KevLoop_TimerCancelled(loop, (TimerObject *)item);
+    }
+    Py_XDECREF(loop);
+}
+
 static PyObject *
 ready_append(PyObject *self, PyObject *item)
 {
     if (KevReady_Push((ReadyObject *)self, item) < 0) {
         return NULL;
     }
+    leave_heap((ReadyObject *)self, item);
     Py_RETURN_NONE;
 }
 

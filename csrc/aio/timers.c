@@ -3,6 +3,8 @@
  */
 #include "aio/timers.h"
 
+#include <stdlib.h>
+
 #include "aio/guard.h"
 
 #define ARITY 4
@@ -114,6 +116,25 @@ KevTimers_Remove(struct timer_heap *heap, TimerObject *timer)
     }
     set_scheduled(timer, Py_False);
     return timer;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    return before(a, b) ? -1 : 1;  /* no two are equal */
+}
+
+void
+KevTimers_Sort(struct timer_heap *heap)
+{
+    if (heap->count < 2) {
+        return;
+    }
+    /* What is sorted is a heap of any arity. */
+    qsort(heap->nodes, (size_t)heap->count, sizeof heap->nodes[0], compare);
+    for (Py_ssize_t i = 0; i < heap->count; i++) {
+        heap->nodes[i].timer->place = i;
+    }
 }
 
 void

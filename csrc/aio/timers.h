@@ -34,6 +34,9 @@ TimerObject *KevTimers_Remove(struct timer_heap *heap, TimerObject *timer);
 /* Lets go of all timers and of the memory. */
 void KevTimers_Clear(struct timer_heap *heap);
 
+/* Brings the timers into the order in which they will fire. */
+void KevTimers_Sort(struct timer_heap *heap);
+
 /* The first to fire (borrowed), or NULL. */
 static inline TimerObject *
 KevTimers_First(const struct timer_heap *heap)

@@ -1,9 +1,12 @@
 """What other packages and tools touch: names with an underscore, types,
 attributes of instances, asyncio's introspection."""
 import asyncio
-import os
+import heapq
+import selectors
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -142,6 +145,159 @@ def test_nested_iteration(loop_name):
     """_run_once by hand inside a callback, as nest_asyncio does it."""
     finished = run_program(NEST, loop_name)
     assert finished.stdout == "7 True\n", finished.stderr
+
+
+def iterating_by_itself(kind):
+    """A loop whose iteration is made of _ready, _scheduled, _selector.select()
+    and _process_events(), and which runs within itself: nest_asyncio's way."""
+    class Nesting(kind):
+        def _run_once(self):
+            timers = self._scheduled
+            while timers and timers[0]._cancelled:
+                heapq.heappop(timers)
+            timeout = None
+            if self._ready or self._stopping:
+                timeout = 0
+            elif timers:
+                timeout = max(0, timers[0]._when - self.time())
+            self._process_events(self._selector.select(timeout))
+            now = self.time() + self._clock_resolution
+            while timers and timers[0]._when < now:
+                self._ready.append(heapq.heappop(timers))
+            for _ in range(len(self._ready)):
+                if self._ready:            # else an inner run had them
+                    self.run_handle(self._ready.popleft())
+
+        def run_handle(self, handle):
+            if handle._cancelled:
+                return
+            current = asyncio.current_task(self)
+            if current:
+                asyncio.tasks._leave_task(self, current)
+            try:
+                handle._run()
+            finally:
+                if current:
+                    asyncio.tasks._enter_task(self, current)
+
+        def run_nested(self, coroutine):
+            task = self.create_task(coroutine)
+            while not task.done():
+                self._run_once()
+            return task.result()
+
+    return Nesting
+
+
+@pytest.fixture
+def nesting(loop_factory, contexts, guard):
+    """Such a loop, open."""
+    plain = loop_factory()
+    plain.close()
+    loop = iterating_by_itself(type(plain))()
+    loop.set_exception_handler(lambda _, context: contexts.append(context))
+    yield loop
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+def test_an_iteration_of_ones_own(nesting):
+    """Streams, threads and children work in a loop that iterates by itself,
+    three runs deep."""
+    async def answer(reader, writer):
+        writer.write((await reader.readline()).upper())
+        writer.close()
+        await writer.wait_closed()
+
+    async def ask(depth):
+        if depth:
+            return nesting.run_nested(ask(depth - 1))
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(
+                *server.sockets[0].getsockname())
+            writer.write(b"line\n")
+            line = await reader.readline()
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+        child = await asyncio.create_subprocess_exec(
+            "echo", "child", stdout=subprocess.PIPE)
+        out, _ = await child.communicate()
+        return line, out, await asyncio.to_thread(threading.get_ident)
+
+    line, out, ident = nesting.run_until_complete(ask(3))
+    assert (line, out) == (b"LINE\n", b"child\n")
+    assert ident != threading.get_ident()
+
+
+def test_timers_of_an_iteration_of_ones_own(nesting):
+    """Each timer runs once, in the order of the deadlines, also those that
+    another run within it was there for; cancelled ones do not run."""
+    seen = []
+    start = nesting.time() + 0.01
+    numbers = [(7 * n) % 64 for n in range(64)]
+    timers = {n: nesting.call_at(start + n * 1e-4, seen.append, n)
+              for n in numbers}
+    gone = timers.pop(20)
+    nesting.call_at(start + 5e-4 + 1e-5,
+                    lambda: nesting.run_nested(asyncio.sleep(0.002)))
+    nesting.call_at(start + 1e-3 + 1e-5, gone.cancel)
+    nesting.run_until_complete(asyncio.sleep(0.05))
+    assert seen == [n for n in range(64) if n != 20]
+    assert nesting._scheduled == []
+
+
+def test_a_thread_wakes_an_iteration_of_ones_own(nesting):
+    """call_soon_threadsafe() ends a select() without a timeout."""
+    asleep = threading.Event()
+    thread = threading.Thread(target=lambda: (
+        asleep.wait(LIMIT_S), nesting.call_soon_threadsafe(nesting.stop)))
+    thread.start()
+    nesting.call_soon(asleep.set)
+    nesting.run_forever()
+    thread.join()
+
+
+def test_selector_of_a_loop(loop):
+    """It tells what is watched, and for what; select() by hand takes nothing
+    away from the loop."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        got = []
+        loop.add_reader(ours, lambda: (
+            got.append(ours.recv(9)), loop.remove_reader(ours), loop.stop()))
+        key = loop._selector.get_map()[ours.fileno()]
+        assert key.fd == ours.fileno() and key.events == selectors.EVENT_READ
+        assert isinstance(key.data[0], asyncio.Handle) and key.data[1] is None
+        assert loop._selector.get_key(ours) == key
+        assert loop._selector.select(0) == []
+        theirs.send(b"x")
+        assert len(loop._selector.select(LIMIT_S)) == 1
+        loop.run_forever()
+        assert got == [b"x"]
+        assert ours.fileno() not in loop._selector.get_map()
+    selector = loop._selector
+    loop.close()
+    with pytest.raises((RuntimeError, ValueError, AttributeError)):
+        selector.select(0)
+
+
+@pytest.mark.only_kevent("asyncio's is the selector that waits: it can be "
+                         "added to, and tells of each descriptor")
+def test_nothing_is_added_to_the_selector(loop):
+    """register() and its like refuse; what is readable is the loop's queue."""
+    selector = loop._selector
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for call in (selector.register, selector.modify, selector.unregister):
+            with pytest.raises(NotImplementedError):
+                call(ours, selectors.EVENT_READ)
+        loop.add_reader(ours, ours.recv, 9)
+        theirs.send(b"x")
+        (key, mask), = selector.select(LIMIT_S)
+        assert key.fd == loop.fileno() and mask == selectors.EVENT_READ
+        loop.remove_reader(ours)
 
 
 # ---- tasks from outside ------------------------------------------------------

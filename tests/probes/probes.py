@@ -532,11 +532,14 @@ def selector(factory):
         found = getattr(loop, "_selector", None)
         if not isinstance(found, selectors.BaseSelector):
             return "absent"
-        try:
-            found.select(0)
-        except NotImplementedError:
-            return "a read-only view of what is watched"
-        return "the selector that waits"
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            try:
+                found.register(ours, selectors.EVENT_READ)
+            except NotImplementedError:
+                return "a read-only view of what is watched"
+            found.unregister(ours)
+            return "the selector that waits"
     finally:
         loop.close()
 
