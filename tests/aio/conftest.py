@@ -9,6 +9,7 @@ import asyncio
 import gc
 import inspect
 import os
+import sys
 import threading
 
 import pytest
@@ -28,13 +29,15 @@ def pytest_generate_tests(metafunc):
     """`loop_name` is both loops, or the one that the module or test names."""
     if "loop_name" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("only_kevent")
-        names = ["kevent"] if marker else ["asyncio", "kevent"]
+        alone = marker and sys.version_info >= marker.kwargs.get("since", ())
+        names = ["kevent"] if alone else ["asyncio", "kevent"]
         metafunc.parametrize("loop_name", names)
 
 
 def pytest_configure(config):
     config.addinivalue_line(
-        "markers", "only_kevent(reason): the stdlib's loop promises less here")
+        "markers", "only_kevent(reason, since=()): the stdlib's loop promises "
+        "less here, from that version on")
 
 
 @pytest.fixture

@@ -167,7 +167,9 @@ def test_in_protocols_that_read(loop, interrupts):
     assert len(interrupts.done) > 5
 
 
-@pytest.mark.only_kevent("the stdlib fails an assertion on its empty buffer")
+@pytest.mark.only_kevent(
+    "asyncio goes on watching for writing when resume_writing() is interrupted, "
+    "and then fails its own assertion that there is something to write")
 def test_in_protocols_that_write(loop, interrupts):
     """pause_writing and resume_writing: what is buffered goes out, close()
     comes to its end."""
@@ -194,7 +196,9 @@ def test_in_protocols_that_write(loop, interrupts):
     assert {"pause", "lost"} <= set(interrupts.done)
 
 
-@pytest.mark.only_kevent("the stdlib fails an assertion on its empty buffer")
+@pytest.mark.only_kevent(
+    "asyncio goes on watching for writing when resume_writing() is interrupted, "
+    "and then fails its own assertion that there is something to write")
 def test_in_the_last_resume_writing(loop, interrupts):
     """Interrupted when the last byte has gone: close() still comes to its
     end, with data to read at the same time."""
@@ -281,8 +285,10 @@ def test_in_a_protocol_factory(loop, interrupts, contexts):
     contexts.clear()
 
 
-@pytest.mark.only_kevent("it may hit the stdlib between two lines of Python, "
-                         "and a callback is lost")
+@pytest.mark.only_kevent(
+    "asyncio takes a handle out of its queue in one line of Python and calls "
+    "it in a later one: a KeyboardInterrupt that another thread sends at any "
+    "time can come between the two, and then the callback never runs")
 def test_while_asleep(loop, interrupts):
     """From the sleep itself, as often as it comes; timers stay."""
     ticks = []

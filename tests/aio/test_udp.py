@@ -490,7 +490,8 @@ async def test_send_between_close_and_lost():
         await lost(made)
 
 
-@pytest.mark.only_kevent("AttributeError in asyncio")
+@pytest.mark.only_kevent(
+    "asyncio's sendto() uses the socket that it has let go of: AttributeError")
 async def test_calls_after_lost():
     """They do nothing."""
     async with raw_peer() as (made, raw):
