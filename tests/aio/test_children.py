@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -94,6 +95,40 @@ async def test_no_blocked_signals_and_no_handler():
         await process.wait()
 
 
+def children_watched():
+    """The processes that descriptors of this one stand for."""
+    found = []
+    for name in os.listdir("/proc/self/fdinfo"):
+        try:
+            with open(f"/proc/self/fdinfo/{name}") as lines:
+                found += [int(line.split()[1]) for line in lines
+                          if line.startswith("Pid:")]
+        except OSError:
+            pass                       # the one that listdir itself had open
+    return found
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 has a thread wait")
+async def test_pidfd():
+    """A child is watched by a pidfd: without a thread, without a handler for
+    SIGCHLD, which may even be blocked."""
+    if not asyncio.unix_events.can_use_pidfd():
+        pytest.skip("no pidfd_open here (Linux 5.3, or it is forbidden)")
+    threads = threading.active_count()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", "read x; exit 3", stdin=subprocess.PIPE)
+        assert process.pid in children_watched()
+        assert threading.active_count() == threads
+        assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+        process.stdin.close()
+        assert await process.wait() == 3
+        assert process.pid not in children_watched()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
 async def test_own_sigchld_handler():
     """A handler for SIGCHLD of one's own gets on with the loop's children."""
     loop = asyncio.get_running_loop()
@@ -153,7 +188,6 @@ async def test_refused_options(text):
 
 def test_in_another_thread(loop_factory):
     """Children work on a loop outside the main thread."""
-    import threading
     got = []
 
     def run():

@@ -10,6 +10,9 @@ import weakref
 import pytest
 
 var = contextvars.ContextVar("var", default="unset")
+SCHEDULING = pytest.mark.parametrize("method, first", [
+    ("call_soon", ()), ("call_later", (0,)), ("call_at", (0,)),
+    ("call_soon_threadsafe", ())])
 
 
 def run_once(loop):
@@ -195,9 +198,7 @@ def test_default_context(loop):
     assert var.get() == "unset"
 
 
-@pytest.mark.parametrize("method, first", [
-    ("call_soon", ()), ("call_later", (0,)), ("call_at", (0,)),
-    ("call_soon_threadsafe", ())])
+@SCHEDULING
 def test_given_context(loop, method, first):
     """context= is the very context, also when it is empty (and so false)."""
     context = contextvars.Context()
@@ -209,15 +210,53 @@ def test_given_context(loop, method, first):
     assert var.get() == "unset"
 
 
+@SCHEDULING
+def test_no_context(loop, method, first):
+    """context=None is a copy of the current one, made at once."""
+    seen = []
+
+    def schedule():
+        var.set("mine")
+        getattr(loop, method)(*first, lambda: seen.append(var.get()),
+                              context=None)
+        var.set("later")
+
+    contextvars.copy_context().run(schedule)
+    run_once(loop)
+    run_once(loop)
+    assert seen == ["mine"]
+
+
+@SCHEDULING
+def test_what_only_looks_like_a_context(loop, method, first):
+    """Whatever has run() will do, also if it is false."""
+    class Context:
+        def __bool__(self):
+            return False
+
+        def run(self, callback, *args):
+            ran.append((callback, args))
+            callback(*args)
+
+    seen, ran, context = [], [], Context()
+    callback = seen.append
+    getattr(loop, method)(*first, callback, 7, context=context)
+    run_once(loop)
+    run_once(loop)
+    assert seen == [7] and ran == [(callback, (7,))]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="new in Python 3.12")
-def test_get_context(loop):
-    """get_context() is the context that was given."""
-    context = contextvars.copy_context()
-    handles = [loop.call_soon(print, context=context),
-               loop.call_later(100, print, context=context)]
-    assert all(handle.get_context() is context for handle in handles)
-    for handle in handles:
-        handle.cancel()
+@SCHEDULING
+def test_get_context(loop, method, first):
+    """get_context() is the context that was given, or the copy."""
+    context = contextvars.Context()
+    handle = getattr(loop, method)(*first, print, context=context)
+    assert handle.get_context() is context
+    handle.cancel()
+    handle = getattr(loop, method)(*first, print)
+    assert isinstance(handle.get_context(), contextvars.Context)
+    handle.cancel()
 
 
 def test_unknown_keyword(loop):

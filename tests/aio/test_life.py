@@ -287,6 +287,41 @@ async def test_task_factory():
     assert len(made) == 1
 
 
+async def test_task_factory_of_two_arguments():
+    """A factory that takes loop and coroutine only is content with what it
+    gets if nothing else is asked for."""
+    loop = asyncio.get_running_loop()
+    made = []
+
+    def factory(loop, coroutine):
+        made.append(asyncio.Task(coroutine, loop=loop))
+        return made[-1]
+
+    loop.set_task_factory(factory)
+    tasks = [loop.create_task(turns(1)), asyncio.create_task(turns(1)),
+             asyncio.ensure_future(turns(1))]
+    assert made == tasks
+    await asyncio.gather(*tasks)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="new in Python 3.14")
+async def test_task_factory_gets_all_keywords():
+    """create_task() hands its keywords to the factory, known or not."""
+    loop = asyncio.get_running_loop()
+    got = []
+
+    def factory(loop, coroutine, **options):
+        got.append(dict(options))
+        options.pop("whatever", None)
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+    loop.set_task_factory(factory)
+    await loop.create_task(turns(1), name="a", whatever=7)
+    await loop.create_task(turns(1), eager_start=False)
+    assert (got[0]["name"], got[0]["whatever"]) == ("a", 7)
+    assert got[1]["eager_start"] is False
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="new in Python 3.12")
 async def test_eager_tasks():
     """The eager task factory runs a coroutine up to its first wait."""

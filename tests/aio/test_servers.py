@@ -1,6 +1,7 @@
 """Servers: TCP and Unix, their sockets, their clients, their end."""
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import socket
@@ -233,14 +234,10 @@ async def test_burst_of_connections():
     await server.wait_closed()
 
 
-async def test_out_of_descriptors(contexts):
-    """With no descriptor left accepting pauses, says so, and goes on."""
+@contextlib.contextmanager
+def no_descriptor_left():
+    """In it nothing can be opened."""
     import resource
-    loop = asyncio.get_running_loop()
-    accepting = Accepting()
-    server = await loop.create_server(accepting, "127.0.0.1", 0)
-    client = socket.socket()
-    client.setblocking(False)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     top = max(int(name) for name in os.listdir("/proc/self/fd"))
     with contextlib.ExitStack() as stack:
@@ -249,18 +246,103 @@ async def test_out_of_descriptors(contexts):
         with contextlib.suppress(OSError):
             while True:
                 stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
-        client.connect_ex(server.sockets[0].getsockname())
-        while not contexts:
-            await asyncio.sleep(0.001)
-    assert "out of system resource" in contexts[0]["message"]
-    contexts.clear()
+        yield
+
+
+@contextlib.asynccontextmanager
+async def out_of_descriptors(accepting, contexts):
+    """(server, socket of a client that it could not accept), while accepting
+    pauses."""
+    server = await asyncio.get_running_loop().create_server(
+        accepting, "127.0.0.1", 0)
+    with socket.socket() as client:
+        client.setblocking(False)
+        with no_descriptor_left():
+            client.connect_ex(server.sockets[0].getsockname())
+            while not contexts:
+                await asyncio.sleep(0)
+        assert "out of system resource" in contexts[0]["message"]
+        assert contexts[0]["exception"].errno == errno.EMFILE
+        contexts.clear()
+        yield server, client
     server.close()
-    client.close()
-    await asyncio.sleep(1.1)               # asyncio's own delay of accept
     for made in accepting.made:
         await made.lost()
     await server.wait_closed()
-    contexts.clear()
+
+
+async def test_out_of_descriptors(contexts, monkeypatch):
+    """With no descriptor left accepting pauses, says so once, and goes on: who
+    waited is served."""
+    monkeypatch.setattr(asyncio.constants, "ACCEPT_RETRY_DELAY", 0.05)
+    accepting = Accepting()
+    loop = asyncio.get_running_loop()
+    async with out_of_descriptors(accepting, contexts) as (_, client):
+        await loop.sock_sendall(client, b"x")
+        while not accepting.made:
+            await asyncio.sleep(0.001)
+        assert await accepting.made[0].received(1) == b"x"
+    assert len(accepting.made) == 1
+
+
+async def test_closed_while_out_of_descriptors(contexts, monkeypatch):
+    """A server that is closed while accepting pauses does not begin again."""
+    monkeypatch.setattr(asyncio.constants, "ACCEPT_RETRY_DELAY", 0.01)
+    accepting = Accepting()
+    loop = asyncio.get_running_loop()
+    async with out_of_descriptors(accepting, contexts) as (server, _):
+        server.close()
+        retried = loop.create_future()     # after the retry, by its deadline
+        loop.call_later(0.02, retried.set_result, None)
+        await retried
+        await turns(5)
+        assert not accepting.made
+    contexts.clear()                       # the stdlib tries a closed socket
+
+
+async def test_backlog_is_drained_fairly():
+    """Of connections that wait at several listeners each iteration accepts no
+    more than a backlog from each, and takes from all."""
+    loop = asyncio.get_running_loop()
+    made = [0, 0]
+    history = []
+    peers = []
+
+    def factory(index):
+        made[index] += 1
+        return Recorder()
+
+    def note():
+        nonlocal noting
+        history.append(tuple(made))
+        noting = loop.call_soon(note)
+
+    listeners = [socket.create_server(("127.0.0.1", 0), backlog=64)
+                 for _ in made]
+    with contextlib.ExitStack() as stack:
+        for sock in listeners:
+            for _ in range(40):
+                peers.append(stack.enter_context(
+                    socket.create_connection(sock.getsockname())))
+        servers = [await loop.create_server(
+            lambda index=index: factory(index), sock=sock, backlog=5,
+            start_serving=False) for index, sock in enumerate(listeners)]
+        noting = loop.call_soon(note)
+        for server in servers:
+            await server.start_serving()
+        while sum(made) < 80:
+            await asyncio.sleep(0)
+        noting.cancel()
+        await turns(5)
+    for server in servers:
+        server.close()
+    for server in servers:
+        await server.wait_closed()
+    await turns(5)
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(history, history[1:])]
+    # From 3.12 on the stdlib takes one more than the backlog.
+    assert max(max(step) for step in steps) <= 6
+    assert sum(min(step) > 0 for step in steps) >= 5
 
 
 # ---- Unix sockets ---------------------------------------------------------

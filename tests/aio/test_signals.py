@@ -2,6 +2,8 @@
 import asyncio
 import os
 import signal
+import socket
+import stat
 import sys
 import textwrap
 import threading
@@ -168,6 +170,50 @@ def test_closing_gives_the_signal_back(loop):
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
     old = signal.set_wakeup_fd(-1)
     assert old == -1
+
+
+def wakeup_fd():
+    """The descriptor that Python writes the numbers of signals to, or -1."""
+    fd = signal.set_wakeup_fd(-1)
+    if fd >= 0:
+        signal.set_wakeup_fd(fd)
+    return fd
+
+
+def test_wakeup_descriptor(loop):
+    """While there is a handler the wake-up descriptor is a socket of the loop,
+    from the first handler to the last."""
+    assert wakeup_fd() == -1
+    seen = []
+    loop.add_signal_handler(signal.SIGUSR1, seen.append, 1)
+    loop.add_signal_handler(signal.SIGUSR2, loop.stop)
+    assert stat.S_ISSOCK(os.fstat(wakeup_fd()).st_mode)
+    signal.raise_signal(signal.SIGUSR1)
+    signal.raise_signal(signal.SIGUSR2)
+    loop.run_forever()
+    assert seen == [1]
+    loop.remove_signal_handler(signal.SIGUSR1)
+    assert wakeup_fd() >= 0
+    loop.remove_signal_handler(signal.SIGUSR2)
+    assert wakeup_fd() == -1
+
+
+def test_wakeup_descriptor_of_the_program(loop):
+    """A loop without signal handlers leaves the program its own."""
+    ours, theirs = socket.socketpair()
+    before = signal.signal(signal.SIGUSR1, lambda *_: loop.stop())
+    with ours, theirs:
+        for sock in (ours, theirs):
+            sock.setblocking(False)
+        old = signal.set_wakeup_fd(ours.fileno())
+        try:
+            loop.call_soon(signal.raise_signal, signal.SIGUSR1)
+            loop.run_forever()
+            assert theirs.recv(9) == bytes([signal.SIGUSR1])
+        finally:
+            found = signal.set_wakeup_fd(old)
+            signal.signal(signal.SIGUSR1, before)
+        assert found == ours.fileno()
 
 
 def script(name, body):
