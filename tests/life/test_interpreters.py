@@ -42,6 +42,7 @@ INTERPRETERS = """
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         address = server.sockets[0].getsockname()
         reader, writer = await asyncio.open_connection(*address)
+        assert isinstance(writer.transport, asyncio.Transport)
         writer.write(b"line\\\\n")
         assert await reader.readline() == b"line\\\\n"
         writer.close()
@@ -51,8 +52,9 @@ INTERPRETERS = """
         loop.call_soon_threadsafe(int)
     kevent.run(main())
     loop = kevent.new_event_loop()
-    loop.call_soon(print, loop)
-    loop.call_later(100, print, loop)
+    # Of this interpreter's own classes, not of those of the first that came.
+    assert isinstance(loop.call_soon(print, loop), asyncio.Handle)
+    assert isinstance(loop.call_later(100, print, loop), asyncio.TimerHandle)
     selector = kevent.KeventSelector()
     left, right = socket.socketpair()
     selector.register(left, selectors.EVENT_READ)
