@@ -103,6 +103,7 @@ class Forgetful(asyncio.SelectorEventLoop):
 def late(monkeypatch):
     """With bounds that are met soon; each of these defects exceeds them."""
     monkeypatch.setattr(lateness, "WORST_S", 0.2)
+    monkeypatch.setattr(lateness, "P99_S", 0.1)
     monkeypatch.setattr(lateness, "GUARD_S", 0.5)
     return lateness.Lateness()
 
