@@ -178,6 +178,17 @@ def test_modify_events_and_data(cls, pair):
         assert events == EVENT_READ | EVENT_WRITE
 
 
+def test_modify_refuses_unknown_bits(pair):
+    """As register() does, where EpollSelector's modify() keeps what it does not know."""
+    a, _ = pair
+    with kevent.KeventSelector() as selector:
+        before = selector.register(a, EVENT_READ, 1)
+        for events in (4, EVENT_READ | 8, -1, 1 << 70):
+            with pytest.raises(ValueError, match="Invalid events"):
+                selector.modify(a, events, 2)
+        assert selector.get_key(a) is before
+
+
 @BOTH
 def test_modify_of_a_closed_descriptor(cls):
     """It fails, and the key is gone, as after a failed register."""
