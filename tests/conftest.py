@@ -17,6 +17,11 @@ LIMIT_S = 120 * SLOWNESS
 def pytest_configure(config):
     # While tests run, descriptor 2 is captured; this is the real one.
     config.real_stderr = open(os.dup(2), "w")
+    # A shell without job control starts what runs in the background with SIGINT
+    # ignored, and so would be every program that the tests start: one that is
+    # sent Ctrl-C would then wait for ever.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config):

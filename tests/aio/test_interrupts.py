@@ -393,3 +393,13 @@ except KeyboardInterrupt:
 """)
     assert finished.stdout == "interrupted\n", finished
     assert finished.stderr == "" and finished.returncode == 0
+
+
+def test_the_tests_in_the_background(loop_name):
+    """A shell without job control starts what runs in the background with
+    SIGINT ignored: programs that these tests start hear Ctrl-C all the same."""
+    finished = python(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        f"{__file__}::test_whole_programs[{loop_name}-cleanup]",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    assert finished.returncode == 0 and "1 passed" in finished.stdout, finished
