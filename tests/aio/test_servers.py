@@ -285,21 +285,6 @@ async def test_out_of_descriptors(contexts, monkeypatch):
     assert len(accepting.made) == 1
 
 
-async def test_closed_while_out_of_descriptors(contexts, monkeypatch):
-    """A server that is closed while accepting pauses does not begin again."""
-    monkeypatch.setattr(asyncio.constants, "ACCEPT_RETRY_DELAY", 0.01)
-    accepting = Accepting()
-    loop = asyncio.get_running_loop()
-    async with out_of_descriptors(accepting, contexts) as (server, _):
-        server.close()
-        retried = loop.create_future()     # after the retry, by its deadline
-        loop.call_later(0.02, retried.set_result, None)
-        await retried
-        await turns(5)
-        assert not accepting.made
-    contexts.clear()                       # the stdlib tries a closed socket
-
-
 async def test_backlog_is_drained_fairly():
     """Of connections that wait at several listeners each iteration accepts no
     more than a backlog from each, and takes from all."""
