@@ -263,6 +263,9 @@ class StreamRun:
             # Nor after the end: there it raises TypeError, or keeps the lines.
             if not transport.is_closing():
                 transport.writelines([self.data(n), b"", bytearray(self.data(5))])
+                if type(self.loop) is asyncio.SelectorEventLoop:
+                    # 3.12's and 3.13.0's forgets that in writelines() alone.
+                    transport._maybe_pause_protocol()
         elif op == "send":
             # Whole, so that it does not matter when the other side reads.
             try:

@@ -93,8 +93,12 @@ class Woken(Exception):
     """The alarm."""
 
 
+armed = False           # else an alarm that comes late strikes nobody
+
+
 def wake(number, frame):
-    raise Woken
+    if armed:
+        raise Woken
 
 
 def makers(loop):
@@ -141,14 +145,19 @@ def makers(loop):
 
 def attempt(call, *args, **kwargs):
     """What it raises is its own affair.  What it returns is let go."""
+    global armed
     signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05) if MAIN() else None
     try:
         try:
+            armed = True
             call(*args, **kwargs)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0) if MAIN() else None
+            armed = False
     except (Exception, SystemExit, asyncio.CancelledError):
         pass
+    finally:
+        armed = False
+    signal.setitimer(signal.ITIMER_REAL, 0) if MAIN() else None
 
 
 def MAIN():
