@@ -2,6 +2,7 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import gc
 import os
 import socket
@@ -271,18 +272,58 @@ async def out_of_descriptors(accepting, contexts):
     await server.wait_closed()
 
 
-async def test_out_of_descriptors(contexts, monkeypatch):
-    """With no descriptor left accepting pauses, says so once, and goes on: who
-    waited is served."""
-    monkeypatch.setattr(asyncio.constants, "ACCEPT_RETRY_DELAY", 0.05)
+@pytest.fixture
+def retries(monkeypatch):
+    """A function that does at once what a server out of descriptors put off; the
+    stdlib may have put it off once for each connection that fits its backlog."""
+    monkeypatch.setattr(asyncio.constants, "ACCEPT_RETRY_DELAY", 1000.0)
+    late = []
+
+    def watch(loop):
+        call_later = loop.call_later
+
+        def spy(delay, callback, *args, **kwargs):
+            timer = call_later(delay, callback, *args, **kwargs)
+            if delay == asyncio.constants.ACCEPT_RETRY_DELAY:
+                late.append((timer, functools.partial(callback, *args)))
+            return timer
+        monkeypatch.setattr(loop, "call_later", spy)
+
+        def now():
+            assert late
+            for timer, retry in late:
+                timer.cancel()
+                loop.call_soon(retry)
+            late.clear()
+        return now
+    return watch
+
+
+async def test_out_of_descriptors(contexts, retries):
+    """With no descriptor left accepting pauses, says so, and goes on: who waited
+    is served."""
     accepting = Accepting()
     loop = asyncio.get_running_loop()
+    retry = retries(loop)
     async with out_of_descriptors(accepting, contexts) as (_, client):
+        retry()
         await loop.sock_sendall(client, b"x")
         while not accepting.made:
             await asyncio.sleep(0.001)
         assert await accepting.made[0].received(1) == b"x"
     assert len(accepting.made) == 1
+
+
+async def test_closed_while_out_of_descriptors(contexts, retries):
+    """A server that is closed while accepting pauses does not begin again."""
+    accepting = Accepting()
+    retry = retries(asyncio.get_running_loop())
+    async with out_of_descriptors(accepting, contexts) as (server, _):
+        server.close()
+        retry()
+        await turns(5)
+        assert not accepting.made
+    contexts.clear()                       # the stdlib tries a closed socket
 
 
 async def test_backlog_is_drained_fairly():
