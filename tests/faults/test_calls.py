@@ -28,7 +28,7 @@ HARMLESS = """
     strncmp inet_ntop inet_pton getpid secure_getenv if_indextoname sigaction sigaddset sigdelset sigemptyset
     __libc_current_sigrtmin pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock
     pthread_mutex_unlock pthread_self __errno_location __stack_chk_fail __cxa_finalize
-    __tls_get_addr abort
+    __tls_get_addr abort qsort
 """.split()
 
 

@@ -164,7 +164,7 @@ def MAIN():
     return threading.current_thread() is threading.main_thread()
 
 
-BLOCKS = {"_run", "_run_once", "run_forever", "run_until_complete", "kevent_wait",
+BLOCKS = {"_run", "_run_once", "_poll", "run_forever", "run_until_complete", "kevent_wait",
           "kevent_get_events", "wait", "get_events", "select", "shutdown_default_executor"}
 
 
