@@ -220,6 +220,7 @@ set_transports(PyObject *op, PyObject *value, void *closure)
     return 0;
 }
 
+KEV_GUARD_GET(get_ready, KevLoop_Monitor)
 KEV_GUARD_SET(set_ready, KevLoop_Monitor)
 KEV_GUARD_GET(get_scheduled, KevLoop_Monitor)
 KEV_GUARD_SET(set_scheduled, KevLoop_Monitor)
@@ -237,7 +238,7 @@ PyGetSetDef KevLoop_GetSet[] = {
     {"_closed", get_flag, set_closed, NULL,
      (void *)offsetof(LoopObject, closed)},
     {"_thread_id", get_thread_id, set_thread_id, NULL, NULL},
-    {"_ready", get_ready, KEV_GUARDED(set_ready), NULL, NULL},
+    {"_ready", KEV_GUARDED(get_ready), KEV_GUARDED(set_ready), NULL, NULL},
     {"_scheduled", KEV_GUARDED(get_scheduled), KEV_GUARDED(set_scheduled),
      NULL, NULL},
     {"_task_factory", KEV_GUARDED(get_task_factory),
