@@ -190,7 +190,7 @@ handle_disarm(PyObject *op)
     arg = *KevHandle_ArgSlot(op);
     args = self->args;
     callback = self->callback;
-    self->cancelled = Py_NewRef(Py_True);
+    KEV_POKE(self->cancelled, Py_NewRef(Py_True));  /* run_callback() peeks */
     *KevHandle_ArgSlot(op) = NULL;
     self->args = NULL;
     self->callback = Py_NewRef(Py_None);
@@ -223,7 +223,7 @@ set_cancelled(PyObject *op, PyObject *value)
     PyObject *before;
     KEV_GUARD(op);
     before = self->cancelled;
-    self->cancelled = Py_NewRef(value);
+    KEV_POKE(self->cancelled, Py_NewRef(value));
     KEV_UNGUARD();
     Py_XDECREF(before);
 }
