@@ -37,9 +37,10 @@ class Soak:
         self.arguments = arguments
         self.wrong = []
         self.first = {}        # number % 4: the first census of such rounds
-        # Blocks, KiB, KiB resident of each round; no objects of each, which
-        # would themselves be the growth of a long run.
-        self.sizes = array.array("Q")
+        # Blocks, KiB (below 0 under ASan, whose malloc says nothing), KiB
+        # resident of each round; no objects of each, which would themselves
+        # be the growth of a long run.
+        self.sizes = array.array("q")
         self.lateness = Lateness()
         self.actors = {name: ACTORS[name] for name in
                        arguments.only.split(",")}
