@@ -124,11 +124,12 @@ conformance: $(VENV)/built-strictly ## CPython's own asyncio and selectors tests
 	@$(PY) -m tests.conformance || { s=$$?; [ $$s -eq 77 ] && \
 	    echo "note: $$($(PY) -V) comes without its tests: no conformance"; }
 
-symbols: $(VENV)/built-strictly ## only PyInit__core may be exported
+symbols: $(VENV)/built-strictly ## only PyInit__core may be exported, and nothing static be written
 	@lib=$$($(PY) -c 'import kevent._core as c; print(c.__file__)') && \
 	found=$$(nm -D --defined-only "$$lib" | awk '{print $$NF}' | sort) && \
 	if [ "$$found" = PyInit__core ]; then echo "symbols: 1 passed"; \
-	else echo "exported: $$found"; echo "symbols: 1 failed"; exit 1; fi
+	else echo "exported: $$found"; echo "symbols: 1 failed"; exit 1; fi && \
+	$(PY) tests/tidy/statics.py "$$lib" csrc/*/*.c
 
 # The core, its tests and their sanitizers need no Python: core, core-asan, ...
 -include tests/core/core.mk
