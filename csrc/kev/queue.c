@@ -18,10 +18,13 @@
 static int
 queue_fill(struct kev_queue *queue)
 {
-    queue->alive = kev_sys_fork_mark();
+    int r = kev_sys_fork_mark(&queue->process);
+    if (r < 0) {
+        return r;
+    }
     queue->events =
         kev_sys_alloc_lines(KEV_HARVEST_MAX * sizeof(struct epoll_event));
-    if (queue->alive == NULL || queue->events == NULL) {
+    if (queue->events == NULL) {
         return -ENOMEM;
     }
     queue->epfd = kev_sys_epoll_create();
@@ -141,7 +144,6 @@ kev_queue_unref(struct kev_queue *queue)
     }
     /* The bell outlives the rest, so that a late knock finds it. */
     descriptor_close(&queue->bell_fd);
-    kev_sys_fork_mark_free(queue->alive);
     pthread_mutex_destroy(&queue->lock);
     kev_sys_free(queue);
 }
@@ -152,7 +154,7 @@ kevent_close(struct kev_queue *queue)
     if (queue == NULL) {
         return;
     }
-    if (!kev_sys_fork_same(queue->alive)) {
+    if (!kev_sys_fork_same(&queue->process)) {
         /* A child's copy.  Whoever slept in it, or held its lock, slept in
            the parent. */
         queue->sleepers = 0;
@@ -224,13 +226,13 @@ kev_queue_settle(struct kev_queue *queue)
 bool
 kev_queue_is_ours(const struct kev_queue *queue)
 {
-    return kev_sys_fork_same(queue->alive);
+    return kev_sys_fork_same(&queue->process);
 }
 
 int
 kev_queue_knock(struct kev_queue *queue)
 {
-    if (!kev_sys_fork_same(queue->alive)) {
+    if (!kev_sys_fork_same(&queue->process)) {
         return -EBADF;
     }
     if (__atomic_exchange_n(&queue->knocked, 1, __ATOMIC_ACQ_REL) != 0) {

@@ -63,7 +63,7 @@ struct kev_queue {
     bool coarse;                     /* leader's: no epoll_pwait2 here */
     bool dead;                       /* kevent_close() was called */
     bool bell_rung;                  /* ... and not been harvested yet */
-    const uint32_t *alive;           /* not the same in a child of fork */
+    struct kev_fork_mark process;    /* whose queue this is */
     struct epoll_event *events;      /* leader's, while it sleeps */
     struct kev_ready_list ready;
     struct kev_note *rechecks;       /* levels that epoll cannot keep */
@@ -121,7 +121,7 @@ static inline int
 kev_queue_usable(const struct kev_queue *queue)
 {
     return __builtin_expect(queue->dead
-                            || !kev_sys_fork_same(queue->alive), 0)
+                            || !kev_sys_fork_same(&queue->process), 0)
         ? -EBADF : 0;
 }
 

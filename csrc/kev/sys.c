@@ -715,30 +715,83 @@ kev_sys_free(void *memory)
     free(memory);
 }
 
-const uint32_t *
-kev_sys_fork_mark(void)
+/*
+ * The one thing here that belongs to the process and not to a queue: a page
+ * that fork(2) wipes, made for the first queue and never given back.  A page
+ * for each queue would be a third of what a new loop costs.
+ *
+ * numbers_given is copied by fork, so that a child's number is none of its
+ * ancestors'.
+ */
+static uint32_t *process_word;
+static uint32_t numbers_given;
+
+/* Where the kernel wipes nothing this word stays 0, and the number is that
+   of the process. */
+static const uint32_t no_word;
+
+/* The page, made by whoever comes first; NULL if there is no memory for it,
+   no_word if the kernel does not wipe. */
+static const uint32_t *
+fork_word(void)
 {
-    NO_MEMORY_IF_DUE();
-    uint32_t *mark = mmap(NULL, sizeof(*mark), PROT_READ | PROT_WRITE,
+    uint32_t *word = __atomic_load_n(&process_word, __ATOMIC_ACQUIRE);
+    if (word != NULL) {
+        return word;
+    }
+    uint32_t *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mark == MAP_FAILED) {
+    if (page == MAP_FAILED) {
         return NULL;
     }
-    *mark = madvise(mark, sizeof(*mark), MADV_WIPEONFORK) == 0
-        ? 1 : (uint32_t)getpid() + 2;
-    return mark;
+    if (madvise(page, sizeof(*page), MADV_WIPEONFORK) < 0) {
+        (void)munmap(page, sizeof(*page));
+        return &no_word;
+    }
+    if (!__atomic_compare_exchange_n(&process_word, &word, page, false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        (void)munmap(page, sizeof(*page));
+        return word;
+    }
+    return page;
+}
+
+/* The number in the word, a new one if the kernel has wiped it. */
+static uint32_t
+fork_number(uint32_t *word)
+{
+    uint32_t number = __atomic_load_n(word, __ATOMIC_RELAXED);
+    if (number != 0) {
+        return number;
+    }
+    uint32_t next = __atomic_add_fetch(&numbers_given, 1, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(word, &number, next, false,
+                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+        ? next : number;
+}
+
+int
+kev_sys_fork_mark(struct kev_fork_mark *ret_mark)
+{
+#ifdef KEV_FAULTS
+    if (fault_due()) {
+        return -ENOMEM;
+    }
+#endif
+    const uint32_t *word = fork_word();
+    if (word == NULL) {
+        return -ENOMEM;
+    }
+    *ret_mark = (struct kev_fork_mark){
+        .word = word,
+        .number = word == &no_word ? (uint32_t)getpid()
+            : fork_number((uint32_t *)(uintptr_t)word),
+    };
+    return 0;
 }
 
 bool
-kev_sys_fork_same_by_number(const uint32_t *mark)
+kev_sys_fork_same_by_pid(const struct kev_fork_mark *mark)
 {
-    return *mark == (uint32_t)getpid() + 2;
-}
-
-void
-kev_sys_fork_mark_free(const uint32_t *mark)
-{
-    if (mark != NULL) {
-        (void)munmap((void *)(uintptr_t)mark, sizeof(*mark));
-    }
+    return mark->word == &no_word && mark->number == (uint32_t)getpid();
 }

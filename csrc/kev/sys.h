@@ -137,20 +137,24 @@ void *kev_sys_realloc(void *old, size_t size); /* not zeroed */
 void kev_sys_free(void *memory);
 
 /*
- * A word that reads 1 here and 0 in a child that fork(2) makes later; where
- * the kernel does not do that, a number that says which process this is.
- * NULL if there is no memory for it.
+ * Which process this was: its number, and the word that holds the number of
+ * the process that looks.  The kernel clears that word in a child of fork(2).
  */
-const uint32_t *kev_sys_fork_mark(void);
-void kev_sys_fork_mark_free(const uint32_t *mark);
-bool kev_sys_fork_same_by_number(const uint32_t *mark);
+struct kev_fork_mark {
+    const uint32_t *word;
+    uint32_t number;
+};
+
+int kev_sys_fork_mark(struct kev_fork_mark *ret_mark);   /* 0, -ENOMEM */
+bool kev_sys_fork_same_by_pid(const struct kev_fork_mark *mark);
 
 /* Is this the process that made the mark? */
 static inline bool
-kev_sys_fork_same(const uint32_t *mark)
+kev_sys_fork_same(const struct kev_fork_mark *mark)
 {
-    return __builtin_expect(*mark == 1, 1)
-        || (*mark != 0 && kev_sys_fork_same_by_number(mark));
+    uint32_t here = __atomic_load_n(mark->word, __ATOMIC_RELAXED);
+    return __builtin_expect(here == mark->number, 1)
+        || kev_sys_fork_same_by_pid(mark);
 }
 
 #ifdef KEV_FAULTS
