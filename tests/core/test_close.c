@@ -62,3 +62,33 @@ TEST(close_in_a_child)
     free(ring);
     pair_close(pair);
 }
+
+/* Each process has queues of its own: a child's work while its parent's are
+   dead in it, and are as dead in its child. */
+TEST(close_generations)
+{
+    struct kev_queue *ours = open_shared();
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct kev_queue *childs = open_shared();
+        bool right = add(childs, uk_user(1, KEVENT_REQ_READY)) == 0
+            && add(ours, uk_user(1, 0)) == -EBADF;
+        pid_t grandchild = fork();
+        if (grandchild == 0) {
+            struct kev_queue *third = open_shared();
+            _exit(add(third, uk_user(1, KEVENT_REQ_READY)) == 0
+                  && add(childs, uk_user(2, 0)) == -EBADF
+                  && add(ours, uk_user(2, 0)) == -EBADF ? 0 : 1);
+        }
+        int status = 1;
+        right = right && waitpid(grandchild, &status, 0) == grandchild
+            && status == 0 && add(childs, uk_user(2, 0)) == 0;
+        _exit(right ? 0 : 1);
+    }
+    int status;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    CHECK_EQ(add(ours, uk_user(2, 0)), 0);
+    close_queue(ours);
+}
