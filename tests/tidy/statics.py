@@ -4,9 +4,9 @@
 
 Such data is one for all modules, interpreters and threads: an object in it
 belongs to whoever came first, and the others touch it without a lock.  So there
-is none but the tables that the C API wants, which nobody writes to.  They are
-known by the type with which the source defines them; what the linker puts there
-by itself is known by name.  Constants do not count, nor do those with addresses
+is none but the tables that the C API wants, which nobody writes to, and what is
+the process's own.  The tables are known by the type with which the source
+defines them, the rest and what the linker puts there by itself by name.  Constants do not count, nor do those with addresses
 in them, which are read-only as soon as the file is loaded.
 """
 from __future__ import annotations
@@ -29,6 +29,11 @@ TABLES = {
     "PyStructSequence_Desc": "PyStructSequence_NewType() takes it without const",
     "PyStructSequence_Field": "PyStructSequence_Desc points to it without const",
     "char *[]": "PyArg_ParseTupleAndKeywords() takes the names without const",
+}
+# What is the process's own, by name; no object, and changed atomically.
+OF_THE_PROCESS = {
+    "process_word": "csrc/kev/sys.c: the page by which a child of fork() is told",
+    "numbers_given": "csrc/kev/sys.c: so that a child's number is none of its ancestors'",
 }
 # Of the start files of the C compiler.
 LINKERS = {"completed", "__dso_handle", "__TMC_END__"}
@@ -80,7 +85,7 @@ def slips(path: str, sources: list[str]) -> list[str]:
     if not found & known:
         return [f"{path} has no table that is known: was it stripped?"]
     return sorted(name for name, times in found.items()
-                  if name not in LINKERS and times > known[name])
+                  if name not in LINKERS and times > known[name] + (name in OF_THE_PROCESS))
 
 
 if __name__ == "__main__":
