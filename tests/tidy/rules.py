@@ -13,6 +13,8 @@ import sys
 from fnmatch import fnmatch
 from typing import Callable, Iterator, NamedTuple
 
+from statics import OF_THE_PROCESS
+
 FILE_LINES = 900
 FUNCTION_LINES = 90
 C_COLUMNS = 79
@@ -184,7 +186,8 @@ TABLES = re.compile(
 def mutable_data(path: str, text: str) -> Iterator[Slip]:
     """State lives in the module: no static data but the C API's own tables.
 
-    Spared is what only the fault-injecting build of the core has.
+    Spared is what only the fault-injecting build of the core has, and what is
+    the process's own.
     """
     code = re.sub(r"^#ifdef KEV_FAULTS\n.*?^#(?:else|endif)",
                   lambda match: "\n" * match[0].count("\n"),
@@ -211,7 +214,7 @@ def mutable_data(path: str, text: str) -> Iterator[Slip]:
             continue                       # a prototype
         if re.match(r"static char \*\w*(?:list|keywords|names)\[\]", stripped):
             continue                       # what PyArg_Parse* wants
-        if is_const(head):
+        if is_const(head) or (path, re.split(r"\W+", head.strip("; "))[-1]) in OF_THE_PROCESS:
             continue
         yield Slip(number, f"mutable static data: {stripped[:50]}")
 

@@ -30,10 +30,10 @@ TABLES = {
     "PyStructSequence_Field": "PyStructSequence_Desc points to it without const",
     "char *[]": "PyArg_ParseTupleAndKeywords() takes the names without const",
 }
-# What is the process's own, by name; no object, and changed atomically.
+# What is the process's own, by file and name; no object, and changed atomically.
 OF_THE_PROCESS = {
-    "process_word": "csrc/kev/sys.c: the page by which a child of fork() is told",
-    "numbers_given": "csrc/kev/sys.c: so that a child's number is none of its ancestors'",
+    ("csrc/kev/sys.c", "process_word"): "the page by which a child of fork() is told",
+    ("csrc/kev/sys.c", "numbers_given"): "a child's number is none of its ancestors'",
 }
 # Of the start files of the C compiler.
 LINKERS = {"completed", "__dso_handle", "__TMC_END__"}
@@ -84,8 +84,9 @@ def slips(path: str, sources: list[str]) -> list[str]:
     known = tables(sources)
     if not found & known:
         return [f"{path} has no table that is known: was it stripped?"]
+    known.update(name for _, name in OF_THE_PROCESS)
     return sorted(name for name, times in found.items()
-                  if name not in LINKERS and times > known[name] + (name in OF_THE_PROCESS))
+                  if name not in LINKERS and times > known[name])
 
 
 if __name__ == "__main__":
