@@ -70,6 +70,26 @@ def test_a_warning_is_no_leak(tmp_path):
     assert status == 0 and "1 passed" in text, text
 
 
+def test_every_run_is_the_same(tmp_path):
+    """hypothesis makes the same examples in each, so that a leak of few of them
+    is one of every run."""
+    pytest.importorskip("hypothesis")
+    status, text = hunt(tmp_path, """
+    import hypothesis
+    from hypothesis import strategies as st
+    first, made = [], []
+    @hypothesis.given(st.binary())
+    def make(data):
+        made.append(data)
+    def test_it():
+        made.clear()
+        make()
+        assert len(made) > 50 and (not first or made == first)
+        first[:] = made
+    """, "full")
+    assert status == 0 and "1 passed" in text, text
+
+
 def test_cache_is_no_leak():
     """What fills once, or now and then, is not lost; a descriptor always is."""
     assert plugin.loses([[3, 0, 0], [0, 0, 0], [0, 5, 0]]) == []

@@ -1,6 +1,7 @@
 """asyncio's reader and ours in the same random scripts: every result, exception
 and call of the transport is the same, and so is what is left in the buffer."""
 import asyncio.streams
+import functools
 
 import pytest
 
@@ -38,8 +39,10 @@ def test_random_scripts(block):
             raise AssertionError(f"seed {seed}: {script} {limit} {can_pause}") from exc
 
 
-def test_hypothesis_scripts():
-    """Scripts that hypothesis makes, and makes smaller when one fails."""
+@functools.cache
+def comparison():
+    """A function that compares scripts which hypothesis makes.  It is made once:
+    hypothesis keeps something of each function, and each strategy, that it sees."""
     hypothesis = pytest.importorskip("hypothesis")
     from hypothesis import strategies as st
 
@@ -61,4 +64,9 @@ def test_hypothesis_scripts():
     def same(script, limit, can_pause):
         compare(script, limit, can_pause)
 
-    same()
+    return same
+
+
+def test_hypothesis_scripts():
+    """Scripts that hypothesis makes, and makes smaller when one fails."""
+    comparison()()
