@@ -5,7 +5,22 @@
  */
 #include "aio/loop.h"
 
+#include "aio/compat.h"
+
 #define KEYWORDS_MAX 8
+
+/* module.name, a new reference or NULL, out of the module's dict: a module
+   asks its type for each attribute first, which is three times the work. */
+static PyObject *
+class_in(PyObject *module, PyObject *name)
+{
+    PyObject *found = NULL;
+    if (PyModule_Check(module)
+        && KevDict_Get(PyModule_GetDict(module), name, &found) != 0) {
+        return found;
+    }
+    return PyObject_GetAttr(module, name);
+}
 
 /* asyncio's own method: for task factories and debug mode. */
 static PyObject *
@@ -79,8 +94,8 @@ KevLoop_CreateTask(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     if (KevLoop_CheckOpen(self) < 0) {
         return NULL;
     }
-    PyObject *task_class = PyObject_GetAttr(self->state->tasks_module,
-                                            self->state->str_task_class);
+    PyObject *task_class = class_in(self->state->tasks_module,
+                                    self->state->str_task_class);
     if (task_class == NULL) {
         return NULL;
     }
@@ -93,8 +108,8 @@ PyObject *
 KevLoop_CreateFuture(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     ModState *state = ((LoopObject *)op)->state;
-    PyObject *future_class = PyObject_GetAttr(state->futures_module,
-                                              state->str_future_class);
+    PyObject *future_class = class_in(state->futures_module,
+                                      state->str_future_class);
     if (future_class == NULL) {
         return NULL;
     }
