@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -195,6 +196,34 @@ read_bytes(int fd)
     char text[4096];
     while (read(fd, text, sizeof(text)) > 0) {
     }
+}
+
+static rlim_t
+descriptors_set(rlim_t soft)
+{
+    struct rlimit limit;
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = soft;
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return before;
+}
+
+static rlim_t descriptors_before;
+
+void
+descriptors_limit(unsigned more)
+{
+    int lowest = dup(0);
+    CHECK(lowest >= 0);
+    CHECK_EQ(close(lowest), 0);
+    descriptors_before = descriptors_set((rlim_t)lowest + more);
+}
+
+void
+descriptors_free(void)
+{
+    (void)descriptors_set(descriptors_before);
 }
 
 void

@@ -62,6 +62,11 @@ void pair_close(struct pair pair);
 void write_byte(int fd);
 void read_bytes(int fd);          /* all that is there */
 
+/* From now on only so many more descriptors can be opened; until
+   descriptors_free(). */
+void descriptors_limit(unsigned more);
+void descriptors_free(void);
+
 /* Until so many threads stand in the queue's line. */
 void await_waiters(struct kev_queue *queue, unsigned count);
 

@@ -27,6 +27,52 @@ TEST(close_of_a_full_queue)
     pair_close(pair);
 }
 
+/* Does every call answer -EBADF? */
+static bool
+is_dead(struct kev_queue *queue, struct kevent_ring *ring)
+{
+    struct ukevent uk = uk_user(1, 0);
+    struct ukevent timer = {.type = KEVENT_TIMER};
+    struct kevent_record record;
+    for (unsigned cmd = 0; cmd < 4; cmd++) {
+        if (kevent_ctl(queue, cmd, 0, NULL) != -EBADF
+            || kevent_ctl(queue, cmd, 1, &uk) != -EBADF) {
+            return false;
+        }
+    }
+    return kevent_get_events(queue, 0, 1, 0, &uk, 0, NULL) == -EBADF
+        && kevent_get_events(queue, 1, 1, KEVENT_WAIT_FOREVER, &uk, 0, NULL)
+            == -EBADF
+        && kevent_wait(queue, 1, 0, 0, 0, NULL) == -EBADF
+        && kevent_wait(queue, 1, 0, KEVENT_WAIT_FOREVER, 0, NULL) == -EBADF
+        && kevent_ring_init(queue, NULL, 0) == -EBADF
+        && kevent_ring_init(queue, ring, 2) == -EBADF
+        && kevent_commit(queue, 0, 0) == -EBADF
+        && kevent_timer(queue, KEVENT_CTL_ADD, &timer, 1, 0, 0) == -EBADF
+        && kevent_timer(queue, KEVENT_CTL_MODIFY, &timer, 1, 0, 0) == -EBADF
+        && kevent_record(queue, 1, &record) == -EBADF
+        && uk.ret_flags == 0;
+}
+
+/* Every call says that the queue is gone to one who still holds it. */
+TEST(close_is_the_end)
+{
+    for (unsigned with_ring = 0; with_ring < 2; with_ring++) {
+        struct kev_queue *queue = open_shared();
+        struct kevent_ring *ring = ring_new(queue, 2);
+        if (!with_ring) {
+            CHECK_EQ(kevent_ring_init(queue, NULL, 0), 0);
+        }
+        CHECK_EQ(add(queue, uk_user(1, KEVENT_REQ_READY)), 0);
+        kev_queue_ref(queue);
+        kevent_close(queue);
+        CHECK(is_dead(queue, ring));
+        kev_queue_unref(queue);
+        free(ring);
+    }
+    kevent_close(NULL);
+}
+
 /* A child's copy answers -EBADF everywhere; closing it leaves the parent's
    registrations alone. */
 TEST(close_in_a_child)
@@ -38,17 +84,7 @@ TEST(close_in_a_child)
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        struct ukevent uk = uk_user(1, 0);
-        struct kevent_record record;
-        bool dead = kevent_ctl(queue, KEVENT_CTL_ADD, 1, &uk) == -EBADF
-            && kevent_get_events(queue, 0, 1, 0, &uk, 0, NULL) == -EBADF
-            && kevent_wait(queue, 1, 0, 0, 0, NULL) == -EBADF
-            && kevent_ring_init(queue, NULL, 0) == -EBADF
-            && kevent_commit(queue, 0, 0) == -EBADF
-            && kevent_timer(queue, KEVENT_CTL_ADD,
-                            &(struct ukevent){.type = KEVENT_TIMER}, 1, 0, 0)
-                == -EBADF
-            && kevent_record(queue, 1, &record) == -EBADF;
+        bool dead = is_dead(queue, ring);
         kevent_close(queue);
         _exit(dead ? 0 : 1);
     }

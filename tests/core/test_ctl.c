@@ -4,6 +4,7 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
 TEST(ctl_refuses_what_it_does_not_know)
@@ -11,9 +12,19 @@ TEST(ctl_refuses_what_it_does_not_know)
     struct kev_queue *queue = open_shared();
     struct ukevent uk = uk_user(1, 0);
     CHECK_EQ(kevent_ctl(queue, 4, 1, &uk), -EINVAL);
-    CHECK_EQ(kevent_ctl(queue, KEVENT_CTL_ADD, 1, NULL), -EFAULT);
-    CHECK_EQ(kevent_ctl(queue, KEVENT_CTL_ADD, 0, NULL), 0);
-    CHECK_EQ(kevent_open(&queue, 0x80), -EINVAL);
+    CHECK_EQ(kevent_ctl(queue, 4, 0, NULL), -EINVAL);
+    CHECK_EQ(kevent_ctl(queue, UINT32_MAX, 1, &uk), -EINVAL);
+    for (unsigned cmd = 0; cmd < 4; cmd++) {
+        CHECK_EQ(kevent_ctl(queue, cmd, 1, NULL), -EFAULT);
+        CHECK_EQ(kevent_ctl(queue, cmd, 0x80000000u, &uk), -EINVAL);
+        CHECK_EQ(kevent_ctl(queue, cmd, 0, NULL), 0);
+        /* More than are registered; ADD alone makes them. */
+        if (cmd != KEVENT_CTL_ADD) {
+            CHECK_EQ(kevent_ctl(queue, cmd, 1, &uk), -EINVAL);
+        }
+    }
+    CHECK_EQ(kevent_get_events(queue, 1, 1, 0, &uk, 0, NULL), 0);
+    uk = uk_user(1, 0);
     uk.req_flags = 0x40;
     CHECK_EQ(add(queue, uk), -EINVAL);
     uk.req_flags = KEVENT_REQ_ET | KEVENT_REQ_LEVEL;
@@ -26,7 +37,9 @@ TEST(ctl_refuses_what_it_does_not_know)
 TEST(ctl_answers_enosys_for_an_unknown_type)
 {
     struct kev_queue *queue = open_shared();
-    const uint32_t types[] = {KEVENT_NAIO, KEVENT_AIO, KEVENT_MAX, 12345};
+    const uint32_t types[] = {
+        KEVENT_MAX, 12345, KEVENT_PROC + 1, UINT32_MAX,
+    };
     for (unsigned i = 0; i < 4; i++) {
         struct ukevent uk = uk_user(1, 0);
         struct ukevent answer;
@@ -78,6 +91,32 @@ TEST(ctl_add_compacts_its_answers)
     CHECK_EQ(queue->registry.count, 2);
     close_queue(queue);
     pair_close(pair);
+}
+
+/* A type that needs a descriptor of its own, when there is none: -EMFILE of
+   the element, which is not registered; later it is. */
+TEST(ctl_add_without_descriptors)
+{
+    struct kev_queue *queue = open_shared();
+    struct ukevent batch[5] = {
+        uk_timer(1000 * SEC, 0),
+        uk_fd(KEVENT_SIGNAL, SIGUSR1, KEVENT_SIGNAL_DELIVERY, 0),
+        uk_fd(KEVENT_INODE, 0, KEVENT_INODE_MODIFY, 0),
+        uk_fd(KEVENT_PROC, getpid(), KEVENT_PROC_EXIT, 0),
+        uk_user(1, 0),
+    };
+    descriptors_limit(0);
+    int failed = kevent_ctl(queue, KEVENT_CTL_ADD, 5, batch);
+    descriptors_free();
+    CHECK_EQ(failed, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK_EQ(batch[i].ret_flags, KEVENT_RET_BROKEN | KEVENT_RET_DONE);
+        CHECK_EQ((int)batch[i].ret_data[1], -EMFILE);
+    }
+    CHECK_EQ(kev_queue_check(queue), 0);
+    CHECK_EQ(queue->registry.count, 1);
+    CHECK_EQ(kevent_ctl(queue, KEVENT_CTL_ADD, 4, batch), 0);
+    close_queue(queue);
 }
 
 /* More than one poll(2) looks at a large batch. */

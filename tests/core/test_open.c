@@ -1,11 +1,10 @@
 /*
- * test_open.c - kevent_open and kevent_fileno.
+ * test_open.c - kevent_open: what it makes, and what it cannot.
  */
 #include "fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 TEST(open_refuses_unknown_flags)
@@ -19,20 +18,34 @@ TEST(open_refuses_unknown_flags)
 /* No descriptor left: -EMFILE, and what was opened until then is closed. */
 TEST(open_without_descriptors)
 {
-    struct rlimit limit;
     struct kev_queue *queue = NULL;
-    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    int lowest = dup(0);
-    CHECK_EQ(close(lowest), 0);
-    for (rlim_t more = 0; more < 2; more++) {
-        const struct rlimit low = {(rlim_t)lowest + more, limit.rlim_max};
-        CHECK_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
-        CHECK_EQ(kevent_open(&queue, 0), -EMFILE);
-        CHECK(queue == NULL);
+    for (unsigned flags = 0; flags <= KEVENT_OPEN_OWNED; flags++) {
+        for (unsigned more = 0; more < 2; more++) {
+            descriptors_limit(more);
+            CHECK_EQ(kevent_open(&queue, flags), -EMFILE);
+            descriptors_free();
+            CHECK(queue == NULL);
+        }
+        CHECK_EQ(kevent_open(&queue, flags), 0);
+        close_queue(queue);
+        queue = NULL;
     }
-    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    queue = open_shared();
-    close_queue(queue);
+}
+
+/* Two queues know nothing of one another. */
+TEST(open_makes_queues_of_their_own)
+{
+    struct kev_queue *one = open_shared();
+    struct kev_queue *other = open_shared();
+    CHECK(kevent_fileno(one) != kevent_fileno(other));
+    CHECK_EQ(add(one, uk_user(1, QUEUED)), 0);
+    CHECK_EQ(add(other, uk_user(1, 0)), 0);
+    take_none(other);
+    take_one(one);
+    close_queue(one);
+    CHECK_EQ(ready(other, uk_user(1, 0)), 1);
+    take_one(other);
+    close_queue(other);
 }
 
 /* Closed on exec, and what is watched stays open when the queue ends. */

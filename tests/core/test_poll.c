@@ -339,7 +339,6 @@ TEST(poll_nests_queues)
     close_queue(outer);
 }
 
-/* As long as not everything has been fetched, a poller sees it. */
 /* A POSIX message queue is a descriptor here, and can be waited for. */
 TEST(poll_message_queue)
 {
@@ -362,25 +361,4 @@ TEST(poll_message_queue)
     take_none(queue);
     close_queue(queue);
     mq_close(messages);
-}
-
-TEST(poll_fileno_is_readable_until_the_last_is_fetched)
-{
-    struct kev_queue *queue = open_shared();
-    struct pair pairs[3];
-    struct ukevent event;
-    for (unsigned i = 0; i < 3; i++) {
-        pairs[i] = pair_pipe();
-        CHECK_EQ(add(queue, uk_poll(pairs[i].near, IN, 0)), 0);
-        write_byte(pairs[i].far);
-    }
-    for (unsigned i = 0; i < 3; i++) {
-        CHECK(readable(queue));
-        CHECK_EQ(take(queue, &event, 1), 1);
-    }
-    CHECK(!readable(queue));
-    close_queue(queue);
-    for (unsigned i = 0; i < 3; i++) {
-        pair_close(pairs[i]);
-    }
 }

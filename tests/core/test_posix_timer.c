@@ -1,26 +1,19 @@
 /*
- * test_posix_timer.c - kevent_timer(): times and clocks of the caller's
- * choice, for KEVENT_TIMER and KEVENT_POSIX_TIMER.
+ * test_posix_timer.c - KEVENT_POSIX_TIMER.  Its times are kevent_timer's: see
+ * test_kevent_timer.c.
  */
 #include "fixture.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-static const unsigned clock_flags[] = {
-    0, KEVENT_FLAGS_REALTIME, KEVENT_FLAGS_BOOTTIME,
-};
-static const clockid_t clock_ids[] = {
-    CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_BOOTTIME,
-};
-
 static struct ukevent
-uk_named(uint32_t type, uint64_t id, uint32_t flags)
+uk_posix(uint64_t id, uint32_t flags)
 {
     return (struct ukevent){
         .id.raw_u64 = id,
-        .type = type,
-        .event = type == KEVENT_TIMER ? KEVENT_TIMER_FIRED : KEVENT_MASK_ALL,
+        .type = KEVENT_POSIX_TIMER,
+        .event = KEVENT_MASK_ALL,
         .req_flags = flags,
         .user_u64 = id,
     };
@@ -33,118 +26,62 @@ timer(struct kev_queue *queue, unsigned cmd, struct ukevent uk,
     return kevent_timer(queue, cmd, &uk, initial_ns, interval_ns, flags);
 }
 
-TEST(posix_timer_refuses)
+/* kevent_ctl does not know when: -EINVAL, also for what is no such bit. */
+TEST(posix_timer_is_made_by_kevent_timer_only)
 {
     struct kev_queue *queue = open_shared();
-    struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, 1, 0);
-    const unsigned both = KEVENT_FLAGS_REALTIME | KEVENT_FLAGS_BOOTTIME;
-    CHECK_EQ(kevent_timer(queue, KEVENT_CTL_ADD, NULL, 1, 0, 0), -EFAULT);
+    struct ukevent uk = uk_posix(1, 0);
     CHECK_EQ(add(queue, uk), -EINVAL);
-    CHECK_EQ(timer(queue, KEVENT_CTL_REMOVE, uk, 1, 0, 0), -EINVAL);
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 1, 0, both), -EINVAL);
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 1, 0, 0x2), -EINVAL);
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk_user(1, 0), 1, 0, 0), -EINVAL);
-    CHECK_EQ(timer(queue, KEVENT_CTL_MODIFY, uk, 1, 0, 0), -ENOENT);
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, SEC, 0, 0), 0);
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, SEC, 0, 0), -EEXIST);
-    close_queue(queue);
-}
-
-/* Once, never early, by every clock, relative and absolute; then it rests. */
-TEST(posix_timer_once_by_every_clock)
-{
-    struct kev_queue *queue = open_shared();
-    for (unsigned i = 0; i < 6; i++) {
-        struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, i, 0);
-        struct ukevent event;
-        unsigned flags = clock_flags[i % 3];
-        uint64_t start = kev_sys_now(clock_ids[i % 3]);
-        uint64_t initial = 3 * MSEC;
-        if (i >= 3) {
-            flags |= KEVENT_FLAGS_ABSTIME;
-            initial += start;
-        }
-        CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, initial, 0, flags), 0);
-        CHECK_EQ(kevent_get_events(queue, 1, 1, 10 * SEC, &event, 0, NULL),
-                 1);
-        CHECK(kev_sys_now(clock_ids[i % 3]) - start >= 3 * MSEC);
-        CHECK_EQ(event.id.raw_u64, i);
-        CHECK_EQ(event.ret_data[0], KEVENT_TIMER_FIRED);
-        CHECK_EQ(event.ret_data[1], 0);
-        take_none(queue);
-        CHECK_EQ(queue->registry.count, i + 1);
-    }
-    CHECK_EQ(queue->walls[0].timers.count, 0);
-    CHECK_EQ(queue->walls[0].armed_ns, 0);
-    close_queue(queue);
-}
-
-/* The second time comes an interval after the first. */
-TEST(posix_timer_initial_and_interval)
-{
-    struct kev_queue *queue = open_shared();
-    struct ukevent uk = uk_named(KEVENT_TIMER, 5, 0);
-    uint64_t start = kev_sys_now(CLOCK_MONOTONIC);
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 100 * SEC, 7 * SEC, 0), 0);
-    CHECK_EQ(add(queue, uk_timer(5 * SEC, 0)), -EEXIST);
-    uint64_t due = kev_heap_deadline(&queue->timers);
-    CHECK(due >= start + 100 * SEC && due < start + 101 * SEC);
-    kev_timers_fire(queue, due);
-    CHECK_EQ(kev_heap_deadline(&queue->timers), due + 7 * SEC);
-    CHECK_EQ(take_one(queue).ret_data[1], 0);
-    kev_timers_fire(queue, due + 30 * SEC);
-    CHECK_EQ(take_one(queue).ret_data[1], 3);
-    close_queue(queue);
-}
-
-/* Overruns of a time that lies behind are counted at once. */
-TEST(posix_timer_absolute_time_that_has_passed)
-{
-    for (unsigned i = 0; i < 3; i++) {
-        struct kev_queue *queue = open_shared();
-        struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, 1, 0);
-        struct ukevent event;
-        uint64_t now = kev_sys_now(clock_ids[i]);
-        unsigned flags = clock_flags[i] | KEVENT_FLAGS_ABSTIME;
-        uint64_t back = now > 2000 * SEC ? 1000 * SEC : now / 2;
-        CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, now - back, 300 * SEC,
-                       flags), 0);
-        CHECK_EQ(kevent_get_events(queue, 1, 1, 10 * SEC, &event, 0, NULL),
-                 1);
-        CHECK_EQ(event.ret_data[1], back / (300 * SEC));
-        take_none(queue);
-        close_queue(queue);
-    }
-}
-
-/* MODIFY by kevent_ctl changes what is asked, by kevent_timer when. */
-TEST(posix_timer_modify)
-{
-    struct kev_queue *queue = open_shared();
-    struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, 1, 0);
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 0, 0, 0), 0);
-    CHECK_EQ(queue->timers.count, 0);
-    CHECK_EQ(timer(queue, KEVENT_CTL_MODIFY, uk, 50 * SEC, 0, 0), 0);
-    uint64_t due = kev_heap_deadline(&queue->timers);
-    kev_timers_fire(queue, due);
-    uk.req_flags = KEVENT_REQ_ONESHOT;
-    CHECK_EQ(modify(queue, uk), 0);
-    take_one(queue);
+    uk = uk_posix(UINT64_C(5) << 32, KEVENT_REQ_READY);
+    CHECK_EQ(add(queue, uk), -EINVAL);
+    CHECK_EQ(modify(queue, uk), -EINVAL);
     CHECK_EQ(queue->registry.count, 0);
-    uk.req_flags = 0;
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 50 * SEC, 0, 0), 0);
-    /* To another clock and back, and a report is withdrawn. */
-    uint64_t wall = kev_sys_now(CLOCK_REALTIME) + 1000 * SEC;
-    const unsigned absolute = KEVENT_FLAGS_ABSTIME | KEVENT_FLAGS_REALTIME;
-    CHECK_EQ(timer(queue, KEVENT_CTL_MODIFY, uk, wall, 0, absolute), 0);
-    CHECK_EQ(queue->timers.count, 0);
-    CHECK_EQ(queue->walls[0].armed_ns, wall);
-    CHECK_EQ(timer(queue, KEVENT_CTL_MODIFY, uk, 50 * SEC, 0, 0), 0);
-    CHECK_EQ(queue->walls[0].armed_ns, 0);
-    kev_timers_fire(queue, kev_heap_deadline(&queue->timers));
-    CHECK_EQ(timer(queue, KEVENT_CTL_MODIFY, uk, 0, 0, 0), 0);
-    take_none(queue);
+    CHECK_EQ(queue->clock_fd, -1);
+    close_queue(queue);
+}
+
+/* Beside a TIMER of the same id; timer_delete is REMOVE, and READY says what
+   it is told to say. */
+TEST(posix_timer_is_a_key_of_its_own)
+{
+    struct kev_queue *queue = open_shared();
+    struct ukevent uk = uk_posix(5, 0);
+    CHECK_EQ(add(queue, uk_timer(5 * SEC, 0)), 0);
+    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 0, 0, 0), 0);
+    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 0, 0, 0), -EEXIST);
+    CHECK_EQ(ready(queue, uk), 1);
+    CHECK_EQ(take_one(queue).type, KEVENT_POSIX_TIMER);
     CHECK_EQ(remove_one(queue, uk), 0);
+    CHECK_EQ(remove_one(queue, uk), -ENOENT);
+    CHECK_EQ(timer(queue, KEVENT_CTL_MODIFY, uk, SEC, 0, 0), -ENOENT);
+    CHECK_EQ(queue->timers.count, 1);
+    close_queue(queue);
+}
+
+/* Due and not fetched, it is withdrawn by REMOVE. */
+TEST(posix_timer_removed_when_due)
+{
+    struct kev_queue *queue = open_shared();
+    struct ukevent uk = uk_posix(1, 0);
+    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 1000 * SEC, SEC, 0), 0);
+    kev_timers_fire(queue, kev_heap_deadline(&queue->timers));
+    CHECK_EQ(queue->ready.count, 1);
+    CHECK_EQ(remove_one(queue, uk), 0);
+    CHECK_EQ(queue->timers.count, 0);
+    take_none(queue);
+    close_queue(queue);
+}
+
+/* Asked for nothing, it runs and says nothing. */
+TEST(posix_timer_that_nobody_wants_to_hear_of)
+{
+    struct kev_queue *queue = open_shared();
+    struct ukevent uk = uk_posix(1, 0);
+    uk.event = 0;
+    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 1000 * SEC, SEC, 0), 0);
+    kev_timers_fire(queue, kev_heap_deadline(&queue->timers));
+    take_none(queue);
+    CHECK_EQ(queue->timers.count, 1);
     close_queue(queue);
 }
 
@@ -152,7 +89,7 @@ TEST(posix_timer_modify)
 TEST(posix_timer_clock_that_was_set)
 {
     struct kev_queue *queue = open_shared();
-    struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, 1, 0);
+    struct ukevent uk = uk_posix(1, 0);
     uint64_t wall = kev_sys_now(CLOCK_REALTIME) + 1000 * SEC;
     CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, wall, 0,
                    KEVENT_FLAGS_ABSTIME | KEVENT_FLAGS_REALTIME), 0);
@@ -167,7 +104,7 @@ TEST(posix_timer_wakes_the_owner)
 {
     struct kev_queue *queue = open_owned();
     struct kevent_ring *ring = ring_new(queue, 4);
-    struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, 1, 0);
+    struct ukevent uk = uk_posix(1, 0);
     CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 2 * MSEC, MSEC,
                    KEVENT_FLAGS_BOOTTIME), 0);
     for (unsigned i = 0; i < 3; i++) {

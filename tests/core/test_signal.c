@@ -90,8 +90,6 @@ TEST(signal_is_told_with_its_siginfo)
     CHECK_EQ(record.signal.ssi_code, SI_QUEUE);
     CHECK_EQ(record.signal.ssi_int, 77);
     CHECK_EQ(record.signal.ssi_pid, getpid());
-    CHECK_EQ(kevent_record(queue, 0, &record), -ENOENT);
-    CHECK_EQ(kevent_record(queue, event.ret_data[1] + 1, &record), -ENOENT);
     close_queue(queue);
 }
 
@@ -276,25 +274,5 @@ TEST(signal_wakes_a_sleeper)
     CHECK_EQ(record.signal.ssi_pid, child);
     CHECK_EQ(record.signal.ssi_status, 3);
     CHECK_EQ(waitpid(child, NULL, 0), child);
-    close_queue(queue);
-}
-
-/* Records are kept for a while, then their numbers say nothing. */
-TEST(signal_records_are_kept_for_a_while)
-{
-    struct kev_queue *queue = open_shared();
-    struct kevent_record record;
-    CHECK_EQ(add(queue, uk_silent(SIGRTMIN, 0)), 0);
-    queue->records.last_number = UINT32_MAX - 10;
-    uint32_t first = UINT32_MAX - 9;
-    for (int i = 0; i < KEVENT_RECORDS_KEPT; i++) {
-        send_value(SIGRTMIN, i);
-        struct ukevent event = take_one(queue);
-        CHECK(event.ret_data[1] != 0);
-        CHECK_EQ(record_of(queue, &event).signal.ssi_int, i);
-    }
-    CHECK_EQ(kevent_record(queue, first, &record), -ENOENT);
-    CHECK_EQ(kevent_record(queue, first + 1, &record), 0);
-    CHECK_EQ(record.signal.ssi_int, 1);
     close_queue(queue);
 }

@@ -29,7 +29,18 @@ TEST(wait_refuses_nonsense)
     CHECK_EQ(kevent_get_events(queue, 0, 0, 0, NULL, 0, NULL), 0);
     CHECK_EQ(kevent_wait(queue, 1, 0, 0, 0, NULL), -EINVAL);
     struct kevent_ring *ring = ring_new(queue, 2);
+    const unsigned flags[] = {
+        0x2, 0x80000000u, KEVENT_FLAGS_REALTIME, KEVENT_FLAGS_BOOTTIME,
+        KEVENT_FLAGS_ABSTIME | KEVENT_FLAGS_REALTIME | KEVENT_FLAGS_BOOTTIME,
+    };
+    CHECK_EQ(add(queue, uk_user(1, QUEUED)), 0);
+    for (unsigned i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        CHECK_EQ(kevent_wait(queue, 1, 0, 0, flags[i], NULL), -EINVAL);
+    }
     CHECK_EQ(kevent_wait(queue, 3, 0, 0, 0, NULL), -EINVAL);
+    CHECK_EQ(kevent_wait(queue, 0, 0, 0, 0, NULL), 0);
+    CHECK_EQ(ring->ring_kidx, 0);
+    take_one(queue);
     CHECK_EQ(kevent_wait(queue, 2, 0, 0, 0, NULL), 0);
     close_queue(queue);
     free(ring);
@@ -250,6 +261,33 @@ TEST(wait_ended_by_a_signal)
     close_queue(queue);
 }
 
+/* kevent_wait as well: the ring is as it was, and what comes is not lost. */
+TEST(wait_on_the_ring_ended_by_a_signal)
+{
+    struct kev_queue *queue = open_shared();
+    struct kevent_ring *ring = ring_new(queue, 2);
+    alarm_every(2000);
+    CHECK_EQ(kevent_wait(queue, 2, 0, KEVENT_WAIT_FOREVER, 0, NULL), 0);
+    alarm_every(0);
+    CHECK_EQ(ring->ring_kidx, 0);
+    CHECK_EQ(add(queue, uk_user(1, QUEUED)), 0);
+    CHECK_EQ(kevent_wait(queue, 2, 0, KEVENT_WAIT_FOREVER, 0, NULL), 1);
+    /* Also of one that only the sleep lets through. */
+    struct sigaction action = {.sa_handler = on_signal};
+    sigset_t blocked;
+    sigset_t none;
+    sigemptyset(&none);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGUSR1);
+    CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+    CHECK_EQ(pthread_sigmask(SIG_BLOCK, &blocked, NULL), 0);
+    CHECK_EQ(raise(SIGUSR1), 0);
+    CHECK_EQ(kevent_wait(queue, 2, 0, MSEC, 0, NULL), 0);
+    CHECK_EQ(kevent_wait(queue, 2, 0, KEVENT_WAIT_FOREVER, 0, &none), 0);
+    close_queue(queue);
+    free(ring);
+}
+
 /* A signal that only the sleep lets through ends it, not a moment before. */
 TEST(wait_with_a_signal_mask)
 {
@@ -459,11 +497,37 @@ TEST(wait_threads_of_a_queue_that_is_closed)
     for (unsigned i = 0; i < 3; i++) {
         CHECK_EQ(sleeper_join(&sleepers[i]), -EBADF);
     }
-    CHECK_EQ(kevent_fileno(queue), -1);
     CHECK_EQ(kevent_get_events(queue, 0, 1, 0, &event, 0, NULL), -EBADF);
     CHECK_EQ(kevent_ctl(queue, KEVENT_CTL_READY, 0, NULL), -EBADF);
     CHECK_EQ(kev_queue_knock(queue), 0);
     kev_queue_unref(queue);
+}
+
+/* The second who sleeps needs a descriptor of his own: without one he is told
+   -EMFILE, what is there stays, and the first sleeps on. */
+TEST(wait_threads_without_descriptors)
+{
+    struct kev_queue *queue = open_shared();
+    struct kevent_ring *ring = ring_new(queue, 2);
+    struct sleeper first = {0};
+    struct ukevent event;
+    CHECK_EQ(add(queue, uk_user(1, 0)), 0);
+    sleeper_start(&first, queue, 1, 1, 1);
+    descriptors_limit(0);
+    CHECK_EQ(kevent_get_events(queue, 1, 1, KEVENT_WAIT_FOREVER, &event, 0,
+                               NULL), -EMFILE);
+    CHECK_EQ(kevent_wait(queue, 1, 0, KEVENT_WAIT_FOREVER, 0, NULL),
+             -EMFILE);
+    /* Without sleeping he needs none. */
+    CHECK_EQ(kevent_get_events(queue, 0, 1, 0, &event, 0, NULL), 0);
+    CHECK_EQ(kevent_wait(queue, 1, 0, 0, 0, NULL), 0);
+    descriptors_free();
+    CHECK_EQ(kev_queue_check(queue), 0);
+    CHECK_EQ(queue->waiters_count, 1);
+    CHECK_EQ(ready(queue, uk_user(1, 0)), 1);
+    CHECK_EQ(sleeper_join(&first), 1);
+    close_queue(queue);
+    free(ring);
 }
 
 /* A timer that is added while the leader sleeps is in time. */

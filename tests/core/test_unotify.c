@@ -1,11 +1,11 @@
 /*
- * test_user.c - KEVENT_UNOTIFY and READY.
+ * test_unotify.c - KEVENT_UNOTIFY and READY.
  */
 #include "fixture.h"
 
 #include <errno.h>
 
-TEST(user_event_is_reported_when_made_ready)
+TEST(unotify_is_reported_when_made_ready)
 {
     struct kev_queue *queue = open_shared();
     struct ukevent uk = uk_user(UINT64_C(0x123456789abcdef0), 0);
@@ -26,7 +26,7 @@ TEST(user_event_is_reported_when_made_ready)
     close_queue(queue);
 }
 
-TEST(user_event_is_queued_once)
+TEST(unotify_is_queued_once)
 {
     struct kev_queue *queue = open_shared();
     struct ukevent uk = uk_user(1, 0);
@@ -40,7 +40,7 @@ TEST(user_event_is_queued_once)
     close_queue(queue);
 }
 
-TEST(user_events_come_in_order)
+TEST(unotify_come_in_order)
 {
     struct kev_queue *queue = open_shared();
     struct ukevent events[10];
@@ -58,7 +58,7 @@ TEST(user_events_come_in_order)
     close_queue(queue);
 }
 
-TEST(user_event_of_oneshot)
+TEST(unotify_of_oneshot)
 {
     struct kev_queue *queue = open_shared();
     struct ukevent uk = uk_user(1, KEVENT_REQ_ONESHOT);
@@ -70,7 +70,7 @@ TEST(user_event_of_oneshot)
     close_queue(queue);
 }
 
-TEST(user_event_is_queued_at_add_if_asked)
+TEST(unotify_is_queued_at_add_if_asked)
 {
     struct kev_queue *queue = open_shared();
     CHECK_EQ(add(queue, uk_user(1, QUEUED)), 0);
