@@ -1,6 +1,8 @@
 """What the tests of the kevent calls share: queues, sockets, a leak check."""
 import os
+import resource
 import socket
+from contextlib import contextmanager
 
 import pytest
 
@@ -44,3 +46,20 @@ def pair():
     b.setblocking(False)
     with a, b:
         yield a, b
+
+
+@pytest.fixture
+def no_descriptor():
+    """A context in which so many more descriptors, 0 by default, can be opened."""
+    @contextmanager
+    def limited(more=0):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + more, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    return limited

@@ -1,6 +1,7 @@
 """kevent_close: what ends, and what does not."""
 import errno
 import os
+import threading
 
 import pytest
 
@@ -8,21 +9,64 @@ import kevent
 from kevent import Ring, ukevent
 
 
-def test_closed_is_closed():
-    """A second close is EBADF, and so is every other call."""
-    fd = kevent.kevent_open()
-    kevent.kevent_close(fd)
-    for call in (kevent.kevent_close,
-                 lambda fd: kevent.kevent_ctl(fd, kevent.KEVENT_CTL_READY, []),
-                 lambda fd: kevent.kevent_get_events(fd, 0, 1, 0),
-                 lambda fd: kevent.kevent_ring_init(fd, None),
-                 lambda fd: kevent.kevent_wait(fd, 1, timeout=0),
-                 lambda fd: kevent.kevent_commit(fd, 0, 0),
-                 lambda fd: kevent.kevent_timer(fd, 0, ukevent(1, kevent.KEVENT_TIMER), 1),
-                 lambda fd: kevent.kevent_record(fd, 1)):
-        with pytest.raises(OSError) as raised:
+CALLS = {
+    "ctl ADD": lambda fd: kevent.kevent_ctl(fd, kevent.KEVENT_CTL_ADD, [ukevent(1, 9)]),
+    "ctl READY": lambda fd: kevent.kevent_ctl(fd, kevent.KEVENT_CTL_READY, []),
+    "ctl, a buffer": lambda fd: kevent.kevent_ctl(fd, kevent.KEVENT_CTL_REMOVE, bytearray(40)),
+    "get_events": lambda fd: kevent.kevent_get_events(fd, 0, 1, 0),
+    "get_events, a buffer": lambda fd: kevent.kevent_get_events(fd, 1, 1, buf=bytearray(40)),
+    "ring_init": lambda fd: kevent.kevent_ring_init(fd, Ring(1)),
+    "ring_init None": lambda fd: kevent.kevent_ring_init(fd, None),
+    "wait": lambda fd: kevent.kevent_wait(fd, 1),
+    "commit": lambda fd: kevent.kevent_commit(fd, 0, 0),
+    "timer": lambda fd: kevent.kevent_timer(fd, 0, ukevent(1, kevent.KEVENT_TIMER), 1),
+    "record": lambda fd: kevent.kevent_record(fd, 1),
+}
+
+
+def is_dead(fd):
+    """Names of those calls that do not say EBADF."""
+    alive = []
+    for name, call in CALLS.items():
+        try:
             call(fd)
-        assert raised.value.errno == errno.EBADF
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                continue
+        alive.append(name)
+    return alive
+
+
+@pytest.mark.parametrize("ring", [None, Ring(2)])
+def test_closed_is_closed(ring):
+    """A second close is EBADF, and so is every other call."""
+    fd = kevent.kevent_init(ring)
+    assert kevent.kevent_close(fd) is None
+    assert is_dead(fd) == []
+    with pytest.raises(OSError) as raised:
+        kevent.kevent_close(fd)
+    assert raised.value.errno == errno.EBADF
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("ring", [None, Ring(2)])
+def test_a_forked_child(ring, pair):
+    """Its copy is dead, with a ring and without; to close it leaves the parent's alone."""
+    a, b = pair
+    fd = kevent.kevent_init(ring)
+    kevent.kevent_ctl(fd, kevent.KEVENT_CTL_ADD, [ukevent(a, kevent.KEVENT_POLL, user=5)])
+    pid = os.fork()
+    if pid == 0:
+        code = 100
+        try:
+            code = len(is_dead(fd))
+            kevent.kevent_close(fd)
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    b.send(b"x")
+    assert [e.user for e in kevent.kevent_get_events(fd, 1, 1)] == [5]
+    kevent.kevent_close(fd)
 
 
 def test_other_descriptors_are_left_alone():
@@ -48,3 +92,25 @@ def test_watched_files_and_the_ring_survive(pair):
         assert kevent.kevent_wait(fd, 4) == 1
         assert a.recv(1) == b"x"
         kevent.kevent_close(fd)
+
+
+def test_close_wakes_who_waits(fd):
+    """A thread in kevent_get_events gets EBADF when the queue is closed."""
+    errors = []
+    entered = threading.Event()
+
+    def wait():
+        entered.set()
+        try:
+            kevent.kevent_get_events(fd, 1, 1)
+        except OSError as error:
+            errors.append(error.errno)
+
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    entered.wait()
+    kevent.kevent_close(fd)
+    for thread in threads:
+        thread.join(10)
+    assert errors == [errno.EBADF] * 3

@@ -21,6 +21,13 @@ def ring(fd):
     return ring
 
 
+def ready(fd, *ids):
+    """Register user notifications and make them ready, in order."""
+    events = [ukevent(i, kevent.KEVENT_UNOTIFY, user=100 + i) for i in ids]
+    assert kevent.kevent_ctl(fd, kevent.KEVENT_CTL_ADD, events) == []
+    assert kevent.kevent_ctl(fd, kevent.KEVENT_CTL_READY, events) == []
+
+
 def error_of(fd, *arguments):
     with pytest.raises(OSError) as raised:
         kevent.kevent_commit(fd, *arguments)
@@ -81,3 +88,36 @@ def test_smallest_rings(fd, slots):
             begin = (begin + 1) % slots
         assert kevent.kevent_commit(fd, begin, ring.over) == count
     assert seen == list(range(9)) and ring.over == 9 // slots
+
+
+def test_ring_of_one(fd):
+    """The smallest ring turns with every event."""
+    ring = Ring(1)
+    kevent.kevent_ring_init(fd, ring)
+    ready(fd, *range(5))
+    for i in range(5):
+        assert kevent.kevent_wait(fd, 1) == 1
+        assert ring[0].id == i
+        kevent.kevent_commit(fd, 0, ring.over)
+
+
+def test_commit_of_an_older_generation_overflows(fd):
+    """Who slept through a turn of the ring is told so."""
+    ring = Ring(1)
+    kevent.kevent_ring_init(fd, ring)
+    ready(fd, *range(4))
+    for _ in range(3):
+        assert kevent.kevent_wait(fd, 1) == 1
+        kevent.kevent_commit(fd, 0, ring.over)
+    assert kevent.kevent_wait(fd, 1) == 1
+    with pytest.raises(OSError) as caught:
+        kevent.kevent_commit(fd, 0, ring.over - 2)
+    assert caught.value.errno == errno.EOVERFLOW
+
+
+def test_commit_out_of_range(fd):
+    """An index that is no slot is EINVAL."""
+    kevent.kevent_ring_init(fd, Ring(2))
+    with pytest.raises(OSError) as caught:
+        kevent.kevent_commit(fd, 2, 0)
+    assert caught.value.errno == errno.EINVAL

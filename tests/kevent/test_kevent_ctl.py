@@ -1,6 +1,7 @@
 """kevent_ctl: batches, results, and the compaction rule."""
 import errno
 import os
+import signal
 
 import pytest
 
@@ -118,11 +119,88 @@ def test_large_batches_are_handled_in_order(fd):
 
 
 def test_unknown_command_and_too_many_elements(fd):
-    """EINVAL, naming the call."""
-    for arguments in ((4, users(1)), (REMOVE, users(1))):
+    """EINVAL, naming the call; a buffer is as it was."""
+    memory = bytearray(b"".join(map(bytes, users(1, 2))))
+    before = bytes(memory)
+    kevent.kevent_ctl(fd, ADD, users(1))
+    for arguments in ((4, []), (4, users(1)), (2**32 - 1, users(1)), (REMOVE, users(1, 2)),
+                      (MODIFY, users(1, 2)), (READY, users(1, 2)), (4, memory),
+                      (REMOVE, memory), (MODIFY, memory), (READY, memory)):
         with pytest.raises(OSError, match="kevent_ctl") as caught:
             kevent.kevent_ctl(fd, *arguments)
         assert caught.value.errno == errno.EINVAL
+    assert memory == before and kevent.kevent_get_events(fd, 0, 1, 0) == []
+
+
+def test_nothing_to_do(fd):
+    """No element: 0, or an empty list, also when nothing is registered."""
+    for command in (ADD, REMOVE, MODIFY, READY):
+        assert kevent.kevent_ctl(fd, command, []) == kevent.kevent_ctl(fd, command, ()) == []
+        assert kevent.kevent_ctl(fd, command, memoryview(bytearray(40))[:0]) == 0
+
+
+@pytest.mark.parametrize("cmd, error", [("0", TypeError), (None, TypeError), (0.0, TypeError),
+                                        (-1, OverflowError), (2**32, OverflowError)])
+def test_a_command_that_is_no_number(fd, cmd, error):
+    """Refused before anything is looked at."""
+    with pytest.raises(error):
+        kevent.kevent_ctl(fd, cmd, users(1))
+    with pytest.raises(TypeError):
+        kevent.kevent_ctl(fd, ADD)
+
+
+def test_mixed_failures(fd, pair):
+    """A batch in which each fails in its own way, is ready, or is registered: those that
+    are told come in order, the same in a list and in a buffer."""
+    a, b = pair
+    b.send(b"x")
+    r, w = os.pipe()
+    batch = [
+        ukevent(1, kevent.KEVENT_UNOTIFY, user=0),
+        ukevent(10**6, kevent.KEVENT_POLL, user=1),
+        ukevent(a, kevent.KEVENT_POLL, user=2),
+        ukevent(r, kevent.KEVENT_SOCKET, user=3),
+        ukevent(a, kevent.KEVENT_PIPE, user=4),
+        ukevent(1, kevent.KEVENT_UNOTIFY, user=5),
+        ukevent(2, kevent.KEVENT_UNOTIFY, 1, 1 << 30, user=6),
+        ukevent(0, kevent.KEVENT_TIMER, user=7),
+        ukevent(2**31 - 1, kevent.KEVENT_PROC, user=8),
+        ukevent(3, kevent.KEVENT_AIO, 1, user=9),
+        ukevent(3, kevent.KEVENT_UNOTIFY, user=10),
+    ]
+    wanted = [(1, errno.EBADF), (2, 0), (3, errno.ENOTSOCK), (4, errno.EINVAL), (5, errno.EEXIST),
+              (6, errno.EINVAL), (7, errno.EINVAL), (8, errno.ESRCH), (9, errno.ENOSYS)]
+
+    def told(events):
+        return [(e.user, errno_of(e) if e.ret_flags & kevent.KEVENT_RET_BROKEN else 0)
+                for e in events]
+
+    memory = bytearray(b"".join(map(bytes, batch)))
+    assert told(kevent.kevent_ctl(fd, ADD, batch)) == wanted
+    assert kevent.kevent_ctl(fd, REMOVE, users(1, 3)) == []
+    assert kevent.kevent_ctl(fd, ADD, memory) == len(wanted)
+    assert told(ukevent.from_buffer(memory, i) for i in range(len(wanted))) == wanted
+    assert kevent.kevent_ctl(fd, REMOVE, users(1, 3)) == []
+    os.close(r)
+    os.close(w)
+
+
+def test_no_descriptor_is_left(fd, no_descriptor):
+    """A type that needs a descriptor of its own: EMFILE of the element, which is not
+    registered; later it is."""
+    batch = [
+        ukevent((1000, 0), kevent.KEVENT_TIMER),
+        ukevent((signal.SIGUSR1, kevent.KEVENT_SIGNAL_NOMASK), kevent.KEVENT_SIGNAL),
+        ukevent(0, kevent.KEVENT_INODE, kevent.KEVENT_INODE_MODIFY),
+        ukevent(os.getpid(), kevent.KEVENT_PROC),
+    ]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with no_descriptor():
+        failed = kevent.kevent_ctl(fd, ADD, batch + users(1))
+    assert [(e.type, errno_of(e)) for e in failed] == [(e.type, errno.EMFILE) for e in batch]
+    assert kevent.kevent_ctl(fd, ADD, batch) == []
+    assert len(kevent.kevent_ctl(fd, ADD, batch + users(1))) == 5
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @pytest.mark.parametrize("events, error", [

@@ -1,4 +1,5 @@
 """kevent_get_events: waiting, timeouts, buffers, signals."""
+import errno
 import os
 import signal
 import threading
@@ -72,6 +73,16 @@ def test_timeout_is_in_nanoseconds_and_never_early(fd):
     ((2, 1), ValueError),
     ((-1, 1), OverflowError),
     ((1, 1, 0, None, 0x80), OSError),
+    ((1, 1, 0, None, kevent.KEVENT_FLAGS_SEEN), OSError),
+    ((1, 1, 0, None, kevent.KEVENT_FLAGS_REALTIME), OSError),
+    ((1, 1, 0, None, kevent.KEVENT_FLAGS_BOOTTIME), OSError),
+    ((1, 1, 0, None, kevent.KEVENT_FLAGS_ABSTIME | kevent.KEVENT_FLAGS_REALTIME
+      | kevent.KEVENT_FLAGS_BOOTTIME), OSError),
+    ((1, 1, 0, None, -1), OverflowError),
+    ((1, 1, 0, 5), TypeError),
+    ((1, "1"), TypeError),
+    ((1, 2**32), OverflowError),
+    ((0, 2**31), ValueError),
     ((1,), TypeError),
 ])
 def test_bad_arguments(fd, arguments, error):
@@ -107,6 +118,39 @@ def test_ready_without_events_wakes_one_sleeper(fd):
     """Pending if nobody sleeps yet."""
     kevent.kevent_ctl(fd, READY, [])
     assert kevent.kevent_get_events(fd, 1, 1) == []
+
+
+def test_ready_without_events_during_the_sleep(fd):
+    """It ends it with nothing.  A signal that only the sleep lets through says when to
+    wake: its handler runs inside the call, which goes on."""
+    inside = threading.Event()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    before = signal.signal(signal.SIGUSR1, lambda *args: inside.set())
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+    def wake():
+        inside.wait()
+        kevent.kevent_ctl(fd, READY, [])
+
+    thread = threading.Thread(target=wake)
+    thread.start()
+    assert kevent.kevent_get_events(fd, 1, 1, sigmask=()) == []
+    thread.join()
+    signal.signal(signal.SIGUSR1, before)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def test_ready_without_events_is_one_for_each(fd):
+    """Three of them let three sleepers go, whether they sleep already or not yet."""
+    threads = [threading.Thread(target=kevent.kevent_get_events, args=(fd, 1, 1))
+               for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        kevent.kevent_ctl(fd, READY, [])
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -217,3 +261,24 @@ def test_peer_close_is_told(fd):
     event, = kevent.kevent_get_events(fd, 1, 1, 10**9)
     assert event.ret_data[0] & kevent.KEVENT_POLL_POLLHUP
     os.close(r)
+
+
+@pytest.mark.parametrize("flags", [0, kevent.KEVENT_FLAGS_ABSTIME])
+def test_a_second_sleeper_without_a_descriptor(fd, no_descriptor, flags):
+    """Of two who sleep one needs a descriptor of his own: EMFILE, and the other sleeps
+    on until he is woken."""
+    told = []
+
+    def sleep():
+        try:
+            told.append(kevent.kevent_get_events(fd, 1, 1, None, flags=flags))
+        except OSError as error:
+            told.append(error.errno)
+            kevent.kevent_ctl(fd, READY, [])
+
+    thread = threading.Thread(target=sleep)
+    with no_descriptor():
+        thread.start()
+        sleep()
+        thread.join(20)
+    assert told == [errno.EMFILE, []]

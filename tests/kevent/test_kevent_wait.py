@@ -1,4 +1,5 @@
 """kevent_wait: timeouts, signals, threads, and its errors."""
+import errno
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ def ring(fd):
 
 
 def ready(fd, *ids):
+    """Register user notifications and make them ready, in order."""
     events = [ukevent(i, kevent.KEVENT_UNOTIFY, user=i) for i in ids]
     kevent.kevent_ctl(fd, kevent.KEVENT_CTL_ADD, events)
     kevent.kevent_ctl(fd, kevent.KEVENT_CTL_READY, events)
@@ -38,6 +40,12 @@ def test_time_is_never_short(fd, ring):
 @pytest.mark.parametrize("arguments, options, error", [
     ((5,), {}, OSError), ((1,), {"flags": 2}, OSError), ((1,), {"timeout": -1}, ValueError),
     ((1,), {"flags": kevent.KEVENT_FLAGS_REALTIME}, OSError),
+    ((1,), {"flags": kevent.KEVENT_FLAGS_BOOTTIME}, OSError),
+    ((1,), {"flags": kevent.KEVENT_FLAGS_ABSTIME | kevent.KEVENT_FLAGS_REALTIME
+            | kevent.KEVENT_FLAGS_BOOTTIME}, OSError),
+    ((1,), {"seen": -1}, OverflowError), ((1,), {"seen": "0"}, TypeError),
+    ((1,), {"timeout": 1.5}, TypeError), ((1,), {"sigmask": [0]}, ValueError),
+    ((1,), {"sigmask": 5}, TypeError), ((2**32,), {}, OverflowError),
     ((1,), {"flags": kevent.KEVENT_FLAGS_SEEN}, ValueError),
     ((1,), {"commit": 4}, OSError), ((1,), {"commit": -1}, OverflowError),
     ((-1,), {}, OverflowError), (("1",), {}, TypeError), ((), {}, TypeError),
@@ -107,3 +115,95 @@ def test_interrupted_while_events_come(fd, ring, interrupt):
         kevent.kevent_commit(fd, begin, ring.over)
     feeder.join(20)
     assert seen == list(range(total)) and interrupted > 0
+
+
+def test_wait_moves_in_order_and_leaves_what_has_no_room(fd):
+    """A full ring overwrites nothing; commit makes room for the rest."""
+    ring = Ring(2)
+    kevent.kevent_ring_init(fd, ring)
+    ready(fd, 1, 2, 3)
+    assert kevent.kevent_wait(fd, 2) == 2
+    assert [ring[0].id, ring[1].id] == [1, 2]
+    assert kevent.kevent_wait(fd, 2, timeout=0) == 0
+    kevent.kevent_commit(fd, 1, ring.over)
+    assert kevent.kevent_wait(fd, 2) == 1
+    assert [ring[0].id, ring[1].id, ring.kidx] == [3, 2, 1]
+
+
+def test_wait_needs_a_ring_as_large_as_num(fd):
+    """No ring, or more than its slots, is EINVAL."""
+    with pytest.raises(OSError, match="no ring") as caught:
+        kevent.kevent_wait(fd, 1, timeout=0)
+    assert caught.value.errno == errno.EINVAL
+    kevent.kevent_ring_init(fd, Ring(2))
+    assert kevent.kevent_wait(fd, 2, timeout=0) == 0
+    with pytest.raises(OSError, match="2 slots"):
+        kevent.kevent_wait(fd, 3, timeout=0)
+
+
+def test_wait_returns_at_once_when_the_seen_index_moved(fd):
+    """The futex-like form: sleep only while kidx is what I saw."""
+    ring = Ring(2)
+    kevent.kevent_ring_init(fd, ring)
+    ready(fd, 1)
+    assert kevent.kevent_wait(fd, 1) == 1
+    assert kevent.kevent_wait(fd, 1, seen=0) == 0
+    assert kevent.kevent_wait(fd, 1, seen=ring.kidx, timeout=1000) == 0
+    with pytest.raises(ValueError):
+        kevent.kevent_wait(fd, 1, flags=kevent.KEVENT_FLAGS_SEEN)
+
+
+def test_wait_commits_on_the_way(fd):
+    """commit= releases the slots before it waits; a wrong index waits for nothing."""
+    ring = kevent.Ring(2)
+    kevent.kevent_ring_init(fd, ring)
+    events = [ukevent(i, kevent.KEVENT_UNOTIFY, user=i) for i in range(5)]
+    kevent.kevent_ctl(fd, kevent.KEVENT_CTL_ADD, events)
+    kevent.kevent_ctl(fd, kevent.KEVENT_CTL_READY, events)
+    assert kevent.kevent_wait(fd, 2) == 2
+    assert kevent.kevent_wait(fd, 2, timeout=0) == 0
+    assert kevent.kevent_wait(fd, 1, commit=1) == 1
+    assert [e.user for e in ring] == [2, 1] and ring.kidx == 1
+    assert kevent.kevent_wait(fd, 2, None, None, 0, None, 0) == 1
+    assert [e.user for e in ring] == [2, 3]
+    with pytest.raises(OSError):
+        kevent.kevent_wait(fd, 2, commit=2)
+    with pytest.raises(TypeError):
+        kevent.kevent_wait(fd, 2, commit="1")
+    with pytest.raises(OSError):
+        kevent.kevent_commit(fd, 1, 0)
+    assert kevent.kevent_wait(fd, 2, timeout=0, commit=0) == 1
+    assert ring[0].user == 4
+
+
+def test_ring_is_detached_by_an_argument():
+    """An __index__ of commit= that detaches the ring: an exception, no crash."""
+    with kevent.Queue(ring_size=4) as queue:
+        class Index:
+            def __index__(self):
+                queue.ring_init(None)
+                return 0
+        with pytest.raises(OSError):
+            queue.wait(timeout=0, commit=Index())
+        assert queue.ring is None
+
+
+@pytest.mark.parametrize("flags", [0, kevent.KEVENT_FLAGS_ABSTIME])
+def test_a_second_sleeper_without_a_descriptor(fd, ring, no_descriptor, flags):
+    """Of two who sleep one needs a descriptor of his own: EMFILE, and the other sleeps
+    on until he is woken."""
+    told = []
+
+    def sleep():
+        try:
+            told.append(kevent.kevent_wait(fd, 1, flags=flags))
+        except OSError as error:
+            told.append(error.errno)
+            kevent.kevent_ctl(fd, kevent.KEVENT_CTL_READY, [])
+
+    thread = threading.Thread(target=sleep)
+    with no_descriptor():
+        thread.start()
+        sleep()
+        thread.join(20)
+    assert told == [errno.EMFILE, 0]

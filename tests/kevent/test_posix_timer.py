@@ -33,3 +33,34 @@ def test_set_read_and_deleted(queue):
     with pytest.raises(OSError) as raised:
         queue.modify_timer(5, MS, type=KEVENT_POSIX_TIMER)
     assert raised.value.errno == errno.ENOENT
+
+
+def test_rests_until_it_is_set(queue):
+    """And again when both times are 0."""
+    queue.add_timer(3, type=KEVENT_POSIX_TIMER)
+    assert queue.get_events(timeout=0) == []
+    queue.modify_timer(3, MS, MS, type=KEVENT_POSIX_TIMER)
+    assert queue.get_events()[0].type == KEVENT_POSIX_TIMER
+    queue.modify_timer(3, type=KEVENT_POSIX_TIMER)
+    assert queue.get_events(timeout=5 * MS) == []
+
+
+def test_beside_a_timer_of_the_same_id(queue):
+    """(type, id) is the key; EEXIST for the same type."""
+    queue.add_timer(5, MS, type=KEVENT_POSIX_TIMER, user=1)
+    queue.add_timer(5, 2 * MS, user=2)
+    with pytest.raises(OSError) as raised:
+        queue.add_timer(5, MS, type=KEVENT_POSIX_TIMER)
+    assert raised.value.errno == errno.EEXIST
+    assert {(e.type, e.user) for e in queue.get_events(min_nr=2)} == {
+        (KEVENT_POSIX_TIMER, 1), (kevent.KEVENT_TIMER, 2)}
+
+
+def test_oneshot_and_ready(queue):
+    """Gone when told; READY makes it ready before its time."""
+    queue.add_timer(5, 10**15, type=KEVENT_POSIX_TIMER, req_flags=kevent.KEVENT_REQ_ONESHOT)
+    queue.ready(5, KEVENT_POSIX_TIMER)
+    assert [e.type for e in queue.get_events()] == [KEVENT_POSIX_TIMER]
+    with pytest.raises(OSError) as raised:
+        queue.remove(5, KEVENT_POSIX_TIMER)
+    assert raised.value.errno == errno.ENOENT

@@ -48,16 +48,6 @@ def test_siginfo(queue):
     assert kevent.kevent_record(queue, event.ret_data[1]) == info
 
 
-def test_records_that_are_not_there(queue):
-    """ENOENT, also for events that have none."""
-    for what in (0, 12, kevent.ukevent(1, kevent.KEVENT_UNOTIFY)):
-        with pytest.raises(OSError) as caught:
-            queue.record(what)
-        assert caught.value.errno == errno.ENOENT
-    with pytest.raises(TypeError):
-        queue.record("x")
-
-
 def test_handler_runs_too(queue):
     """Without NOMASK a Python handler is called as well."""
     calls = []

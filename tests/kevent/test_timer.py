@@ -1,25 +1,16 @@
-"""Timers: intervals by kevent_ctl, times and clocks by kevent_timer."""
+"""KEVENT_TIMER: the id is the interval, as in 2006.
+
+First times, clocks and ids of one's own are kevent_timer's: test_kevent_timer.py.
+"""
 import errno
 import time
 
 import pytest
 
 import kevent
-from kevent import (
-    KEVENT_CTL_ADD,
-    KEVENT_CTL_MODIFY,
-    KEVENT_FLAGS_ABSTIME,
-    KEVENT_FLAGS_BOOTTIME,
-    KEVENT_FLAGS_REALTIME,
-    KEVENT_POSIX_TIMER,
-    KEVENT_TIMER,
-    ukevent,
-)
+from kevent import KEVENT_REQ_ONESHOT, KEVENT_RET_DONE, KEVENT_TIMER, KEVENT_TIMER_FIRED
 
 MS = 1_000_000
-SECOND = 1_000_000_000
-CLOCKS = [(time.CLOCK_MONOTONIC, 0), (time.CLOCK_REALTIME, KEVENT_FLAGS_REALTIME),
-          (time.CLOCK_BOOTTIME, KEVENT_FLAGS_BOOTTIME)]
 
 
 def test_interval(queue):
@@ -33,63 +24,64 @@ def test_interval(queue):
         assert time.monotonic_ns() - start >= fired * 2 * MS
 
 
-@pytest.mark.parametrize("clock, flags", CLOCKS)
-def test_absolute(queue, clock, flags):
-    """At that time of that clock, once, and it stays registered."""
-    due = time.clock_gettime_ns(clock) + 3 * MS
-    queue.add_timer(17, due, flags=flags | KEVENT_FLAGS_ABSTIME, user=5)
-    [event] = queue.get_events()
-    assert time.clock_gettime_ns(clock) >= due
-    assert (event.id, event.user, event.ret_data) == (17, 5, (1, 0))
+def test_many_of_nearly_one_interval(queue):
+    """Each is a timer of its own, and they come in the order of their times."""
+    intervals = [2 * MS + i for i in range(50)]
+    for i in reversed(range(50)):
+        queue.add((0, intervals[i]), KEVENT_TIMER, req_flags=KEVENT_REQ_ONESHOT, user=i)
+    with pytest.raises(OSError) as raised:
+        queue.add((0, intervals[7]), KEVENT_TIMER)
+    assert raised.value.errno == errno.EEXIST
+    events = queue.get_events(min_nr=50)
+    assert sorted(e.user for e in events) == list(range(50))
+    assert sorted(e.raw[1] for e in events) == intervals
+
+
+def test_oneshot(queue):
+    """Told once, then not registered; it can be added again."""
+    for _ in range(2):
+        queue.add((0, MS), KEVENT_TIMER, req_flags=KEVENT_REQ_ONESHOT, user=3)
+        [event] = queue.get_events()
+        assert (event.ret_flags, event.ret_data, event.user) == (
+            KEVENT_RET_DONE, (KEVENT_TIMER_FIRED, 0), 3)
+
+
+def test_modify_and_remove(queue):
+    """MODIFY starts the interval anew and takes a report back, REMOVE ends it."""
+    queue.add((1000, 0), KEVENT_TIMER)
+    queue.ready((1000, 0), KEVENT_TIMER)
+    queue.modify((1000, 0), KEVENT_TIMER)
     assert queue.get_events(timeout=0) == []
-    queue.modify_timer(17, MS, flags=flags)
-    assert [e.id for e in queue.get_events()] == [17]
-    queue.remove(17, KEVENT_TIMER)
+    queue.add((0, MS), KEVENT_TIMER)
+    queue.remove((0, MS), KEVENT_TIMER)
+    assert queue.get_events(timeout=3 * MS) == []
+    with pytest.raises(OSError) as raised:
+        queue.modify((0, MS), KEVENT_TIMER)
+    assert raised.value.errno == errno.ENOENT
 
 
-@pytest.mark.parametrize("clock, flags", CLOCKS)
-def test_a_past_time_counts_overruns(queue, clock, flags):
-    """As many intervals as have passed besides the one that is told."""
-    now = time.clock_gettime_ns(clock)
-    queue.add_timer(1, max(now - 10 * SECOND, 1), 4 * SECOND,
-                    flags | KEVENT_FLAGS_ABSTIME)
-    [event] = queue.get_events()
-    assert event.ret_data[1] == min(now, 10 * SECOND) // (4 * SECOND)
+@pytest.mark.parametrize("id", [0, (0, 10**9), (5, 2**32 - 1)])
+def test_no_interval(queue, id):
+    """None at all, and nanoseconds that are a second: EINVAL."""
+    with pytest.raises(OSError) as raised:
+        queue.add(id, KEVENT_TIMER)
+    assert raised.value.errno == errno.EINVAL
 
 
-def test_posix_timer(queue):
-    """Has a number, rests until it is set, and again when it is not."""
-    queue.add_timer(3, type=KEVENT_POSIX_TIMER)
-    assert queue.get_events(timeout=0) == []
-    queue.modify_timer(3, MS, MS, type=KEVENT_POSIX_TIMER)
-    assert queue.get_events()[0].type == KEVENT_POSIX_TIMER
-    queue.modify_timer(3, type=KEVENT_POSIX_TIMER)
-    assert queue.get_events(timeout=5 * MS) == []
+def test_unknown_bits(queue):
+    """EINVAL; with none it is registered and says nothing."""
+    for event, flags in ((2, 0), (1, 0x40), (1, kevent.KEVENT_REQ_ET | kevent.KEVENT_REQ_LEVEL)):
+        with pytest.raises(OSError) as raised:
+            queue.add((0, MS), KEVENT_TIMER, event, flags)
+        assert raised.value.errno == errno.EINVAL
+    queue.add((0, MS), KEVENT_TIMER, 0)
+    assert queue.get_events(timeout=3 * MS) == []
 
 
-def test_the_call(fd):
-    """kevent_timer on a descriptor."""
-    event = ukevent(9, KEVENT_POSIX_TIMER, 1, 0, 9)
-    kevent.kevent_timer(fd, KEVENT_CTL_ADD, event, interval=MS)
-    kevent.kevent_timer(fd, KEVENT_CTL_MODIFY, event, initial=MS)
-    assert [e.user for e in kevent.kevent_get_events(fd, 1, 1)] == [9]
-
-
-def test_errors(queue):
-    """ENOENT, EEXIST, and EINVAL for flags, clocks and POSIX_TIMER by ctl."""
-    queue.add_timer(1, SECOND)
-    cases = [
-        (errno.EEXIST, lambda: queue.add_timer(1, SECOND)),
-        (errno.ENOENT, lambda: queue.modify_timer(2, SECOND)),
-        (errno.EINVAL, lambda: queue.add_timer(2, SECOND, flags=2)),
-        (errno.EINVAL, lambda: queue.add_timer(
-            2, SECOND, flags=KEVENT_FLAGS_REALTIME | KEVENT_FLAGS_BOOTTIME)),
-        (errno.EINVAL, lambda: queue.add_timer(2, 1, type=kevent.KEVENT_POLL)),
-        (errno.EINVAL, lambda: queue.add(2, KEVENT_POSIX_TIMER)),
-    ]
-    for number, call in cases:
-        with pytest.raises(OSError) as caught:
-            call()
-        assert caught.value.errno == number
-    with pytest.raises(OverflowError):
-        queue.add_timer(2, -1)
+def test_no_descriptor_is_left(queue, no_descriptor):
+    """EMFILE, and it is not registered."""
+    with no_descriptor(), pytest.raises(OSError) as raised:
+        queue.add((0, MS), KEVENT_TIMER)
+    assert raised.value.errno == errno.EMFILE
+    queue.add((0, MS), KEVENT_TIMER)
+    assert len(queue.get_events()) == 1

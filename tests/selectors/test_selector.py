@@ -203,6 +203,47 @@ def test_modify_of_a_closed_descriptor(cls):
 
 
 @BOTH
+def test_modify_that_fails_unregisters(cls):
+    """CPython's test_modify_unregister with a kernel that really refuses: the number is
+    another file's by now.  No key is left, and the new file can be registered."""
+    r, w = os.pipe()
+    other = os.eventfd(1)
+    with cls() as selector:
+        selector.register(w, EVENT_WRITE, "stays")
+        selector.register(r, EVENT_READ, "old")
+        os.dup2(other, r)
+        assert isinstance(raised(selector.modify, r, EVENT_WRITE, "old"), OSError)
+        assert list(selector.get_map()) == [w]
+        assert isinstance(raised(selector.get_key, r), KeyError)
+        assert isinstance(raised(selector.modify, r, EVENT_READ), KeyError)
+        assert isinstance(raised(selector.unregister, r), KeyError)
+        assert r not in [key.fd for key, _ in selector.select(0)]
+        key = selector.register(r, EVENT_READ, "new")
+        assert (key, EVENT_READ) in selector.select(0)
+    for fd in (r, w, other):
+        os.close(fd)
+
+
+@BOTH
+def test_register_that_fails_leaves_no_key(cls):
+    """The same promise: what the kernel refuses is not registered, and the number can be
+    when it is a file that can be watched."""
+    with cls() as selector, tempfile.TemporaryFile() as file:
+        number = os.dup(file.fileno())
+        assert raised(selector.register, number, EVENT_READ, "old").errno == errno.EPERM
+        assert len(selector.get_map()) == 0
+        assert isinstance(raised(selector.get_key, number), KeyError)
+        assert isinstance(raised(selector.unregister, number), KeyError)
+        assert selector.select(0) == []
+        other = os.eventfd(1)
+        os.dup2(other, number)
+        key = selector.register(number, EVENT_READ, "new")
+        assert selector.select(0) == [(key, EVENT_READ)]
+        os.close(number)
+        os.close(other)
+
+
+@BOTH
 def test_closed_descriptor_and_its_number_again(cls):
     """Closed without unregister: unregister works, the number starts over."""
     r, w = os.pipe()

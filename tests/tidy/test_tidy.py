@@ -59,6 +59,25 @@ def test_differences_name_tests_that_exist():
         assert f"def {test}(" in source or f"TEST({test})" in source, test
 
 
+def test_each_call_and_each_type_has_its_tests():
+    """A file of its own in C and in Python; where a call and a type have one name, the
+    call's has the whole name."""
+    text = (ROOT / "csrc/kev/kevent.h").read_text()
+    calls = set(re.findall(r"^\w[\w *]*\b(kevent_\w+)\(", text, re.M)) | {"kevent_init"}
+    types = re.search(r"/\* event types \*/(.*?)}", text, re.S)[1]
+    types = set(re.findall(r"\bKEVENT_(\w+) =", types)) - {"MAX"}
+    assert len(calls) == 12 and len(types) == 11
+    # NAIO answers what AIO answers.
+    names = {kind.lower() for kind in types - {"NAIO"}}
+    wanted = {f"{folder}/test_{name}" for name in names for folder in ("core", "kevent")}
+    for call in calls:
+        short = call.removeprefix("kevent_")
+        wanted |= {f"core/test_{call if short in names else short}", f"kevent/test_{call}"}
+    missing = {name for name in wanted if not (
+        ROOT / "tests" / (name + (".c" if name.startswith("core/") else ".py"))).is_file()}
+    assert missing == set()
+
+
 def test_map_names_files_that_exist():
     """Every file that ARCHITECTURE.md refers to is there."""
     text = (ROOT / "ARCHITECTURE.md").read_text()
