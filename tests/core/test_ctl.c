@@ -93,6 +93,67 @@ TEST(ctl_add_compacts_its_answers)
     pair_close(pair);
 }
 
+/* What an element of any type is refused for: a key that is taken, one that is
+   not there, bits that the type does not know, two modes at once; what is
+   registered stays as it was. */
+TEST(ctl_errors_of_every_type)
+{
+    struct kev_queue *queue = open_shared();
+    struct pair pair = pair_sockets();
+    struct pair pipe = pair_pipe();
+    const struct {
+        struct ukevent uk;
+        uint32_t unknown;
+    } kinds[] = {
+        {uk_fd(KEVENT_SOCKET, pair.near, KEVENT_SOCKET_RECV, 0), 0x8},
+        {uk_fd(KEVENT_INODE, pair.near, KEVENT_INODE_MODIFY, 0),
+         KEVENT_INODE_GONE},
+        {uk_timer(1000 * SEC, 0), 0x2},
+        {uk_poll(pair.near, KEVENT_POLL_POLLIN, 0), 0x4000},
+        {uk_fd(KEVENT_PIPE, pipe.near, KEVENT_SOCKET_RECV, 0),
+         KEVENT_SOCKET_ACCEPT},
+        {uk_fd(KEVENT_SIGNAL, SIGUSR1, KEVENT_SIGNAL_DELIVERY, 0), 0x2},
+        {uk_user(5, 0), 0},
+        {uk_fd(KEVENT_PROC, getpid(), KEVENT_PROC_EXIT, 0),
+         KEVENT_PROC_STATUS},
+    };
+    const unsigned count = sizeof(kinds) / sizeof(kinds[0]);
+    CHECK_EQ(add(queue, uk_user(77, 0)), 0);
+    for (unsigned i = 0; i < count; i++) {
+        struct ukevent uk = kinds[i].uk;
+        CHECK_EQ(modify(queue, uk), -ENOENT);
+        CHECK_EQ(remove_one(queue, uk), -ENOENT);
+        CHECK_EQ(ready(queue, uk), 0);
+        for (unsigned turn = 0; turn < 2; turn++) {
+            struct ukevent wrong = uk;
+            wrong.event |= kinds[i].unknown;
+            wrong.req_flags = kinds[i].unknown == 0 ? 0x8000 : 0;
+            CHECK_EQ(turn == 0 ? add(queue, wrong) : modify(queue, wrong),
+                     -EINVAL);
+            wrong = uk;
+            wrong.req_flags = 0x80000000u;
+            CHECK_EQ(turn == 0 ? add(queue, wrong) : modify(queue, wrong),
+                     -EINVAL);
+            wrong.req_flags = KEVENT_REQ_ET | KEVENT_REQ_LEVEL;
+            CHECK_EQ(turn == 0 ? add(queue, wrong) : modify(queue, wrong),
+                     -EINVAL);
+            CHECK_EQ(add(queue, uk), turn == 0 ? 0 : -EEXIST);
+            CHECK_EQ(kev_queue_check(queue), 0);
+        }
+        take_none(queue);
+        CHECK_EQ(ready(queue, uk), 1);
+        CHECK_EQ(take_one(queue).type, uk.type);
+    }
+    CHECK_EQ(queue->registry.count, count + 1);
+    for (unsigned i = 0; i < count; i++) {
+        CHECK_EQ(remove_one(queue, kinds[i].uk), 0);
+        CHECK_EQ(remove_one(queue, kinds[i].uk), -ENOENT);
+    }
+    close_queue(queue);
+    pair_close(pair);
+    pair_close(pipe);
+}
+
 /* A type that needs a descriptor of its own, when there is none: -EMFILE of
    the element, which is not registered; later it is. */
 TEST(ctl_add_without_descriptors)

@@ -381,7 +381,7 @@ scenario_clocks(void)
 static void
 run_all(void (*scenario)(void))
 {
-    const int errors[] = {ENOMEM, EBADF, ENOSPC, EIO};
+    const int errors[] = {ENOMEM, EBADF, ENOSPC, EMFILE, ENFILE, EIO};
     for (unsigned i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         fault_error = errors[i];
         /* EBADF says of a descriptor that it is closed, and is believed. */

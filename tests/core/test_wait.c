@@ -46,7 +46,7 @@ TEST(wait_refuses_nonsense)
     free(ring);
 }
 
-/* Each clock, relative and absolute: never before the time. */
+/* Each clock, relative and absolute, in both calls: never before the time. */
 TEST(wait_deadlines)
 {
     const struct {
@@ -59,6 +59,7 @@ TEST(wait_deadlines)
         {KEVENT_FLAGS_ABSTIME | KEVENT_FLAGS_BOOTTIME, CLOCK_BOOTTIME},
     };
     struct kev_queue *queue = open_shared();
+    struct kevent_ring *ring = ring_new(queue, 1);
     struct ukevent event;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint64_t end = kev_sys_now(cases[i].clock) + 1300 * 1000;
@@ -67,10 +68,17 @@ TEST(wait_deadlines)
         CHECK_EQ(kevent_get_events(queue, 1, 1, timeout, &event,
                                    cases[i].flags, NULL), 0);
         CHECK(kev_sys_now(cases[i].clock) >= end);
+        end = kev_sys_now(cases[i].clock) + 1300 * 1000;
+        timeout = cases[i].flags & KEVENT_FLAGS_ABSTIME ? end : 1300 * 1000;
+        CHECK_EQ(kevent_wait(queue, 1, 0, timeout, cases[i].flags, NULL), 0);
+        CHECK(kev_sys_now(cases[i].clock) >= end);
+        /* A time that has passed does not sleep. */
+        CHECK_EQ(kevent_get_events(queue, 1, 1, 1, &event,
+                                   cases[i].flags, NULL), 0);
+        CHECK_EQ(kevent_wait(queue, 1, 0, 1, cases[i].flags, NULL), 0);
     }
-    CHECK_EQ(kevent_get_events(queue, 1, 1, 1, &event, KEVENT_FLAGS_ABSTIME,
-                               NULL), 0);
     close_queue(queue);
+    free(ring);
 }
 
 /* Time is up: what is there is given, though it is less than min_nr. */

@@ -233,3 +233,49 @@ def test_closed_descriptor_number_reused(fd):
     assert 2 in [e.user for e in kevent.kevent_get_events(fd, 1, 2, 10**9)]
     for number in (w1, r2, w2):
         os.close(number)
+
+
+@pytest.fixture
+def things(pair):
+    """{type: (id, a bit that it does not know)}; the mask is put back."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    r, w = os.pipe()
+    yield {
+        kevent.KEVENT_SOCKET: (pair[0], 8),
+        kevent.KEVENT_INODE: (r, kevent.KEVENT_INODE_GONE),
+        kevent.KEVENT_TIMER: ((1000, 0), 2),
+        kevent.KEVENT_POLL: (r, 0x4000),
+        kevent.KEVENT_PIPE: (r, kevent.KEVENT_SOCKET_ACCEPT),
+        kevent.KEVENT_SIGNAL: ((signal.SIGUSR1, kevent.KEVENT_SIGNAL_NOMASK), 2),
+        kevent.KEVENT_UNOTIFY: (5, None),
+        kevent.KEVENT_PROC: (os.getpid(), kevent.KEVENT_PROC_STATUS),
+    }
+    os.close(r)
+    os.close(w)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def test_errors_of_every_type(fd, things):
+    """A key that is taken, one that is not there, unknown bits, two modes at once; what
+    is registered stays as it was."""
+    def told(command, *arguments):
+        return [errno_of(e) for e in kevent.kevent_ctl(fd, command, [ukevent(*arguments)])]
+
+    kevent.kevent_ctl(fd, ADD, users(77))
+    for kind, (id, unknown) in things.items():
+        for command in (MODIFY, REMOVE):
+            assert told(command, id, kind) == [errno.ENOENT]
+        assert [e.type for e in kevent.kevent_ctl(fd, READY, [ukevent(id, kind)])] == [kind]
+        for command in (ADD, MODIFY):
+            if unknown is not None:
+                assert told(command, id, kind, unknown) == [errno.EINVAL]
+            assert told(command, id, kind, None, 1 << 31) == [errno.EINVAL]
+            assert told(command, id, kind, None,
+                        kevent.KEVENT_REQ_ET | kevent.KEVENT_REQ_LEVEL) == [errno.EINVAL]
+            assert told(ADD, id, kind) == ([] if command == ADD else [errno.EEXIST])
+        assert kevent.kevent_get_events(fd, 0, 1, 0) == []
+        assert told(READY, id, kind) == []
+        assert [e.type for e in kevent.kevent_get_events(fd, 0, 2, 0)] == [kind]
+    for kind, (id, _) in things.items():
+        assert told(REMOVE, id, kind) == []
+        assert told(REMOVE, id, kind) == [errno.ENOENT]

@@ -282,3 +282,15 @@ def test_a_second_sleeper_without_a_descriptor(fd, no_descriptor, flags):
         sleep()
         thread.join(20)
     assert told == [errno.EMFILE, []]
+
+
+@pytest.mark.parametrize("clock, flags", [
+    (time.CLOCK_MONOTONIC, 0), (time.CLOCK_REALTIME, kevent.KEVENT_FLAGS_REALTIME),
+    (time.CLOCK_BOOTTIME, kevent.KEVENT_FLAGS_BOOTTIME)])
+def test_until_a_time_of_each_clock(fd, clock, flags):
+    """Never early; a time that has passed does not sleep."""
+    deadline = time.clock_gettime_ns(clock) + 2 * MS
+    flags |= kevent.KEVENT_FLAGS_ABSTIME
+    assert kevent.kevent_get_events(fd, 1, 1, deadline, flags=flags) == []
+    assert time.clock_gettime_ns(clock) >= deadline
+    assert kevent.kevent_get_events(fd, 1, 1, 1, flags=flags) == []

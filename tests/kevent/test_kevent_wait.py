@@ -207,3 +207,15 @@ def test_a_second_sleeper_without_a_descriptor(fd, ring, no_descriptor, flags):
         sleep()
         thread.join(20)
     assert told == [errno.EMFILE, 0]
+
+
+@pytest.mark.parametrize("clock, flags", [
+    (time.CLOCK_MONOTONIC, 0), (time.CLOCK_REALTIME, kevent.KEVENT_FLAGS_REALTIME),
+    (time.CLOCK_BOOTTIME, kevent.KEVENT_FLAGS_BOOTTIME)])
+def test_until_a_time_of_each_clock(fd, ring, clock, flags):
+    """Never early; a time that has passed does not sleep."""
+    deadline = time.clock_gettime_ns(clock) + 2 * MS
+    flags |= kevent.KEVENT_FLAGS_ABSTIME
+    assert kevent.kevent_wait(fd, 4, timeout=deadline, flags=flags) == 0
+    assert time.clock_gettime_ns(clock) >= deadline
+    assert kevent.kevent_wait(fd, 4, timeout=1, flags=flags) == 0
