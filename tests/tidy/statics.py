@@ -6,8 +6,10 @@ Such data is one for all modules, interpreters and threads: an object in it
 belongs to whoever came first, and the others touch it without a lock.  So there
 is none but the tables that the C API wants, which nobody writes to, and what is
 the process's own.  The tables are known by the type with which the source
-defines them, the rest and what the linker puts there by itself by name.  Constants do not count, nor do those with addresses
-in them, which are read-only as soon as the file is loaded.
+defines them, the rest and what the linker puts there by itself by name.
+Constants do not count, nor do those with addresses in them, which are read-only
+as soon as the file is loaded.  (rules.py looks for the same in the source, line
+by line, and says where it is; a struct of several lines it does not see.)
 """
 from __future__ import annotations
 
