@@ -32,7 +32,7 @@ records_view(const char *call, PyObject *object, Py_buffer *ret_view)
     if (PyObject_GetBuffer(object, ret_view, PyBUF_WRITABLE) < 0) {
         return -1;
     }
-    if (((uintptr_t)ret_view->buf & 7u) != 0) {
+    if (((uintptr_t)ret_view->buf & 7u) != 0 && ret_view->len > 0) {
         PyErr_Format(PyExc_ValueError,
                      "%s(): the buffer must start at a multiple of 8", call);
         PyBuffer_Release(ret_view);

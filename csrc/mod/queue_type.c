@@ -281,7 +281,7 @@ one_ctl(QueueObject *self, const char *call, unsigned cmd,
     {
         int told = -(int)event->ret_data[1];
         /* A pipe at its end is ready and broken, but by no error. */
-        err = cmd == KEVENT_CTL_ADD ? told : ENOENT;
+        err = told > 0 || cmd == KEVENT_CTL_ADD ? told : ENOENT;
     }
     if (err != 0) {
         KevErr_Set(err, "%s(id=%llu, type=%u)", call, id, kind);

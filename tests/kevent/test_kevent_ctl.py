@@ -136,7 +136,8 @@ def test_nothing_to_do(fd):
     """No element: 0, or an empty list, also when nothing is registered."""
     for command in (ADD, REMOVE, MODIFY, READY):
         assert kevent.kevent_ctl(fd, command, []) == kevent.kevent_ctl(fd, command, ()) == []
-        assert kevent.kevent_ctl(fd, command, memoryview(bytearray(40))[:0]) == 0
+        assert kevent.kevent_ctl(fd, command, bytearray()) == 0
+        assert kevent.kevent_ctl(fd, command, memoryview(bytearray(41))[1:1]) == 0
 
 
 @pytest.mark.parametrize("cmd, error", [("0", TypeError), (None, TypeError), (0.0, TypeError),

@@ -48,6 +48,8 @@ def test_failures_raise(queue, pair):
         (errno.EBADF, lambda: queue.add(10**6, kevent.KEVENT_POLL)),
         (errno.ENOSYS, lambda: queue.add(1, 4711)),
         (errno.ENOENT, lambda: queue.modify(1, kevent.KEVENT_UNOTIFY)),
+        (errno.ENOSYS, lambda: queue.modify(1, 4711)),
+        (errno.EINVAL, lambda: queue.modify(a, kevent.KEVENT_POLL, 0x4000)),
         (errno.ENOENT, lambda: queue.remove(1, kevent.KEVENT_UNOTIFY)),
         (errno.ENOENT, lambda: queue.ready(1, kevent.KEVENT_UNOTIFY)),
     ]

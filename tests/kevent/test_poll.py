@@ -130,15 +130,15 @@ def test_regular_files(queue):
 
 
 def test_closed_behind_our_back(queue):
-    """MODIFY and REMOVE find no such kevent; the number's next file is watched
-    in its place, and the old one's end is told as BROKEN at most once."""
+    """MODIFY says that there is no such descriptor; the number's next file is
+    watched in its place, and the old one's end is told as BROKEN at most once."""
     r, w = os.pipe()
     queue.add(r, KEVENT_POLL, user=1)
     queue.add((r, 5), KEVENT_POLL, user=2)
     os.close(r)
     with pytest.raises(OSError) as raised:
         queue.modify(r, KEVENT_POLL)
-    assert raised.value.errno == errno.ENOENT
+    assert raised.value.errno == errno.EBADF
     r2, w2 = os.pipe()
     assert r2 == r
     queue.add(r2, KEVENT_POLL, user=3)
