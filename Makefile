@@ -239,7 +239,7 @@ tsan-extension:
 # A debug build counts references; any other only memory blocks and descriptors.
 # FORM=short leaves out tests that are slow.
 FORM := full
-REFLEAK_SUITES := tests/kevent tests/selectors tests/aio tests/streams
+REFLEAK_SUITES := tests/kevent tests/selectors tests/aio tests/entry tests/streams
 refleak: $(VENV)/built-strictly $(VENV)/pytest $(VENV)/hypothesis ## each test many times: lost references, memory, descriptors
 	KEVENT_TEST_SLOWNESS=10 $(PYTEST) -q -p tests.refleak.plugin --refleak=$(FORM) \
 	    $(REFLEAK_SUITES)

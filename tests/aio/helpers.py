@@ -1,10 +1,12 @@
 """Protocols that note what they are told, and small set-ups."""
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 import struct
 import sys
+import threading
 from pathlib import Path
 
 SLOWNESS = float(os.environ.get("KEVENT_TEST_SLOWNESS", "1"))
@@ -125,11 +127,12 @@ async def connected(protocol=Recorder, peer=Recorder, **options):
                                                **options)
         theirs = await accepted
         await theirs.until(lambda: "made" in theirs.calls)
-        yield ours, theirs
-        for side in (ours, theirs):
-            if "lost" not in side.calls:
-                side.transport.abort()
-            await side.lost()
+        try:
+            yield ours, theirs
+        finally:
+            # Also of a body that fails: from 3.12 on the server waits for it.
+            await end(ours)
+            await end(theirs)
     finally:
         server.close()
         await server.wait_closed()
@@ -145,10 +148,18 @@ async def on_socket(protocol=Recorder):
     mine.setblocking(False)
     with raw:
         _, made = await loop.create_connection(protocol, sock=mine)
-        yield made, raw
-        if "lost" not in made.calls:
-            made.transport.abort()
-        await made.lost()
+        try:
+            yield made, raw
+        finally:
+            await end(made)
+
+
+async def end(protocol):
+    """Its connection is lost, if it is not yet."""
+    if "lost" not in protocol.calls:
+        protocol.transport.abort()
+    async with asyncio.timeout(LIMIT_S):
+        await protocol.lost()
 
 
 def reset(sock):
@@ -171,3 +182,35 @@ def python(*arguments, **options):
     env = dict(os.environ, **options.pop("env", {}))
     return subprocess.run([sys.executable, *arguments], text=True,
                           capture_output=True, env=env, **options)
+
+
+@contextlib.contextmanager
+def nothing_left():
+    """Afterwards there are no more descriptors and threads than before."""
+    gc.collect()
+    fds = open_fds()
+    threads = set(threading.enumerate())
+    yield
+    gc.collect()
+    left = {fd: what for fd, what in open_fds().items() if fd not in fds}
+    assert not left, f"descriptors left open: {left}"
+    more = [t for t in set(threading.enumerate()) - threads
+            if not isinstance(t, threading._DummyThread)]
+    for thread in more[:]:
+        # 3.11 has a thread wait for a child: it tells the loop, and then ends.
+        if thread.name.startswith("asyncio-waitpid-"):
+            thread.join(LIMIT_S)
+            more.remove(thread)
+            assert not thread.is_alive()
+    assert not more, f"threads left running: {more}"
+
+
+def open_fds():
+    """{descriptor: what it is} of this process."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            pass                       # the one that listdir itself had open
+    return found

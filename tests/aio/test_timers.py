@@ -70,8 +70,8 @@ async def test_order():
     assert seen == offsets
 
 
-@pytest.mark.only_kevent("asyncio's heap compares deadlines only: equal ones "
-                         "run in any order")
+@pytest.mark.stdlib_differs(
+    "its heap compares deadlines only: equal ones run in any order")
 async def test_equal_deadlines_are_fifo():
     """Timers with one deadline run in the order in which they were made."""
     loop = asyncio.get_running_loop()
@@ -93,8 +93,11 @@ async def test_short_sleeps_sleep():
             assert loop.time() - start >= delay
 
 
-@pytest.mark.only_kevent("asyncio's epoll sleeps for whole milliseconds, "
-                         "rounded up")
+ROUNDED_UP = "its epoll sleeps for whole milliseconds, rounded up"
+
+
+# Not strict, nor is the next: where all is slow a millisecond may be in the bound.
+@pytest.mark.stdlib_differs(ROUNDED_UP, strict=False)
 async def test_short_sleeps_are_short():
     """0.2 ms is 0.2 ms and a little, not one millisecond."""
     loop = asyncio.get_running_loop()
@@ -118,8 +121,7 @@ def bare_wait(libc, epoll, delay_ns):
     return took
 
 
-@pytest.mark.only_kevent("asyncio's epoll sleeps for whole milliseconds, "
-                         "rounded up")
+@pytest.mark.stdlib_differs(ROUNDED_UP, raises=pytest.fail.Exception, strict=False)
 @pytest.mark.parametrize("delay_us", [50, 100, 200, 500, 900])
 def test_short_sleeps_are_as_short_as_the_kernel_s(loop, delay_us):
     """A timer below a millisecond is late by no more than a bare epoll_pwait2

@@ -34,7 +34,7 @@ DENIED = {
 TESTS = {
     "kevent": ["tests/kevent", "tests/selectors"] if FULL else
               ["tests/kevent/test_proc.py", "tests/kevent/test_kevent_queue.py"],
-    "aio": ["tests/aio", "tests/streams"] if FULL else
+    "aio": ["tests/aio", "tests/entry", "tests/streams"] if FULL else
            ["tests/aio/test_servers.py", "tests/aio/test_timers.py", "tests/aio/test_udp.py",
             "tests/aio/test_udp_callbacks.py"],
 }

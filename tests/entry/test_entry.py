@@ -7,12 +7,10 @@ import warnings
 
 import pytest
 
-from .helpers import python
-
-pytestmark = pytest.mark.only_kevent("kevent's own entry points")
+from ..aio.helpers import python
 
 
-def test_run(contexts):
+def test_run():
     """kevent.run is asyncio.run on our loop."""
     import kevent
 

@@ -1,0 +1,1 @@
+"""The ways in, which make their loops themselves."""
