@@ -128,22 +128,34 @@ class Results:
                 found.append(one)
         return median(found) if found else None
 
+    def ratios(self, row: str, loop: str, base: str) -> list[float]:
+        """A loop's value over another's, in each round.
+
+        A virtual machine is faster in one minute than in the next; within a round a
+        row is measured on all loops one after the other.
+        """
+        return [ours / theirs for ours, theirs
+                in zip(self.values(row, loop), self.values(row, base)) if theirs]
+
     def ratio(self, row: str, loop: str, base: str) -> float | None:
-        """A loop's value over another's."""
-        ours, theirs = self.value(row, loop), self.value(row, base)
-        return ours / theirs if ours and theirs else None
+        """The median of the ratios."""
+        found = self.ratios(row, loop, base)
+        return median(found) if found else None
+
+    def _best(self, row: str, names: list[str]) -> str | None:
+        """Over which of the loops ours has the highest ratio; the fastest if ours failed."""
+        found = [(-(self.ratio(row, OURS, name) or 0.0), self.value(row, name), name)
+                 for name in names if self.value(row, name)]
+        return min(found)[2] if found else None
 
     def best_peer(self, row: str) -> str | None:
         """The best loop that is neither ours nor asyncio."""
-        found = [(self.value(row, name), name) for name in self.names()
-                 if name not in (C_EPOLL, OURS, "asyncio") and self.value(row, name)]
-        return min(found)[1] if found else None
+        return self._best(row, [name for name in self.names()
+                                if name not in (C_EPOLL, OURS, "asyncio")])
 
     def rival(self, row: str) -> str | None:
         """The best loop that is not ours, asyncio too."""
-        found = [(self.value(row, name), name) for name in self.names()
-                 if name not in (C_EPOLL, OURS) and self.value(row, name)]
-        return min(found)[1] if found else None
+        return self._best(row, [name for name in self.names() if name not in (C_EPOLL, OURS)])
 
     def verdict(self, row: str) -> str:
         """won, level or LOST against the best other loop; none: nothing to compare."""
@@ -153,11 +165,11 @@ class Results:
             return "none" if self.value(row, OURS) else "FAILED"
         return "won" if ratio < 1 - LEVEL else "level" if ratio <= 1 + LEVEL else "LOST"
 
-    def overlaps(self, row: str) -> bool:
-        """True if our rounds and the best other loop's cannot be told apart."""
+    def wavers(self, row: str) -> bool:
+        """True if ours was ahead of the best other loop in one round and behind in another."""
         rival = self.rival(row)
-        ours, theirs = self.values(row, OURS), self.values(row, rival) if rival else []
-        return bool(ours and theirs and min(ours) <= max(theirs) and min(theirs) <= max(ours))
+        found = self.ratios(row, OURS, rival) if rival else []
+        return bool(found) and min(found) < 1 < max(found)
 
     def failures(self) -> list[str]:
         """One line for each cell that counts for nothing."""

@@ -22,7 +22,8 @@ CAPTIONS = {
 METHOD = """\
 Each cell is a new process. The server has one CPU, the clients another, which the load generator polls without sleeping;
 in a round each row is measured on every loop before the next row, and each round begins with another loop. A number is
-the median over the rounds. *Server CPU* is the CPU clock of the whole server process, kernel included, over the measured
+the median over the rounds; a ratio is the median of the ratios within each round, because the machine itself is by a
+quarter faster in one minute than in the next. *Server CPU* is the CPU clock of the whole server process, kernel included, over the measured
 window, divided by the requests answered in it: it moves little when the machine is busy. The clients compare every byte
 of every answer; a server with one wrong answer, a lost connection or a stall gets no number. *Inside a process* a number
 is the best of three runs in one process, wall clock. Smaller is better in every table. A row *with kevent.streams* asks the
@@ -46,7 +47,7 @@ NOT_SHOWN = """\
 def verdict(results: Results, row: str) -> str:
     """What a reader looks for first."""
     found = results.verdict(row)
-    near = " (rounds overlap)" if results.overlaps(row) and found in ("won", "LOST") else ""
+    near = " (not in every round)" if results.wavers(row) and found in ("won", "LOST") else ""
     return {"won": f"won{near}", "level": "level", "LOST": f"**LOST**{near}",
             "FAILED": "**FAILED**", "none": ""}[found]
 
@@ -132,9 +133,9 @@ def summary(results: Results) -> str:
         found.setdefault(results.verdict(row["name"]), []).append(row["name"])
     titles = {row["name"]: row for row in results.rows}
     won = found.get("won", ())
-    unsure = sum(results.overlaps(name) for name in won)
+    unsure = sum(results.wavers(name) for name in won)
     said = [f"Of {counted(len(results.rows), 'row')} kevent has **won {len(won)}**"
-            + (f" (in {unsure} of them the rounds overlap)" if unsure else "")
+            + (f" ({unsure} of them not in every round)" if unsure else "")
             + f", is level (within {LEVEL:.0%}) in {len(found.get('level', ()))} and has **lost "
             f"{len(found.get('LOST', ()))}** against the best other loop of that row, whichever "
             "that is: no single one is the rival in all of them.", ""]
@@ -146,7 +147,7 @@ def summary(results: Results) -> str:
     for name in found.get("LOST", ()):
         rival = results.rival(name)
         ratio = results.ratio(name, OURS, rival)
-        near = "; the rounds overlap" if results.overlaps(name) else ""
+        near = ", not in every round" if results.wavers(name) else ""
         row = titles[name]
         said.append(f"* **LOST** {row['group']}: {row['title']}: {ratio:.2f} x {rival}{near}")
     for name in found.get("FAILED", ()):

@@ -46,11 +46,12 @@ def save(figure, folder: Path, name: str) -> str:
     return f"{folder.name}/{name}.svg"
 
 
-def base_of(results: Results, row: str) -> float | None:
-    """C's number where there is one, else the best loop's."""
-    limit = results.value(row, C_EPOLL)
-    values = [value for name in results.names() if (value := results.value(row, name))]
-    return limit or (min(values) if values else None)
+def base_of(results: Results, row: str) -> str | None:
+    """C where it has a number, else the best loop."""
+    if results.value(row, C_EPOLL):
+        return C_EPOLL
+    values = [(value, name) for name in results.names() if (value := results.value(row, name))]
+    return min(values)[1] if values else None
 
 
 def heat_map(results: Results, rows: list[dict], title: str):
@@ -67,8 +68,7 @@ def heat_map(results: Results, rows: list[dict], title: str):
     grid = []
     for row in rows:
         base = base_of(results, row["name"])
-        grid.append([value / base if (value := results.value(row["name"], name)) else math.nan
-                     for name in names])
+        grid.append([results.ratio(row["name"], name, base) or math.nan for name in names])
     axes.imshow([[math.log(max(value, 1.0)) if value == value else math.nan for value in line]
                  for line in grid], cmap=HEAT, vmin=0.0, vmax=math.log(MOST), aspect="auto")
     for y, line in enumerate(grid):

@@ -142,10 +142,14 @@ def test_the_report_has_what_the_suites_found(tmp_path):
     assert beside.instructions(record, "3.99") == []
 
 
-def test_rounds_that_overlap_are_told():
-    """Two loops whose rounds lie in each other cannot be told apart."""
-    assert made(kevent=[1.0, 2.0, 3.0], uvloop=[2.5, 4.0]).overlaps("r")
-    assert not made(kevent=[1.0, 2.0], uvloop=[2.5, 4.0]).overlaps("r")
+def test_rounds_are_compared_one_by_one():
+    """A machine that is twice as slow in one round moves no ratio; a row that is won
+    in one round and lost in another is told."""
+    results = made(kevent=[1.0, 2.0, 1.1], uvloop=[1.25, 2.5, 1.0], other=[3.0, 3.0, 3.0])
+    assert results.ratio("r", "kevent", "uvloop") == 0.8 and results.rival("r") == "uvloop"
+    assert results.wavers("r") and results.verdict("r") == "won"
+    assert not made(kevent=[1.0, 2.0], uvloop=[1.5, 4.0]).wavers("r")
+    assert made(uvloop=[2.0], other=[1.0]).rival("r") == "other"
 
 
 def test_instructions_are_judged(tmp_path):
