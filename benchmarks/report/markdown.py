@@ -15,7 +15,8 @@ CAPTIONS = {
             "row, over the best loop. A grey cell has failed.",
     "inside": "Time of an operation inside a process over the best loop's.",
     "latency": "Latency of an echo request: where the quantiles of a loop lie.",
-    "scaling": "Server CPU of an echo request from 1 to 10,000 connections.",
+    "scaling": "Server CPU of an echo request from 1 to 10,000 connections: what C needs, times "
+               "the ratio to C of the same round.",
     "timers": "A timer that comes and is cancelled while others are pending.",
     "memory": "Resident memory of an idle connection that has echoed once.",
 }

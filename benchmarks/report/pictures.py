@@ -116,6 +116,12 @@ def scale_up(axes) -> None:
     axes.set_yticks(marks, [f"{mark:,g}" for mark in marks])
 
 
+def beside_c(results: Results, row: str, name: str) -> float | None:
+    """A loop's value in a minute in which C had its median; where there is no C, its own."""
+    ratio, limit = results.ratio(row, name, C_EPOLL), results.value(row, C_EPOLL)
+    return ratio * limit if ratio and limit else results.value(row, name)
+
+
 def lines(results: Results, points: list[tuple[int, str]], title: str, across: str,
           up: str):
     """One line for each loop over rows that differ in a number."""
@@ -123,7 +129,7 @@ def lines(results: Results, points: list[tuple[int, str]], title: str, across: s
     is_empty = True
     for name, colour in colours(results).items():
         found = [(x, value) for x, row in points
-                 if (value := results.value(row, name)) is not None]
+                 if (value := beside_c(results, row, name)) is not None]
         if not found:
             continue
         is_ours = name == OURS
