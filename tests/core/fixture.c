@@ -90,6 +90,18 @@ uk_timer(uint64_t interval_ns, uint32_t flags)
     };
 }
 
+struct ukevent
+uk_named(uint32_t type, uint64_t id, uint32_t flags)
+{
+    return (struct ukevent){
+        .id.raw_u64 = id,
+        .type = type,
+        .event = type == KEVENT_TIMER ? KEVENT_TIMER_FIRED : KEVENT_MASK_ALL,
+        .req_flags = flags,
+        .user_u64 = id,
+    };
+}
+
 int
 ctl(struct kev_queue *queue, unsigned cmd, struct ukevent uk,
     struct ukevent *answer)
@@ -126,6 +138,13 @@ int
 ready(struct kev_queue *queue, struct ukevent uk)
 {
     return ctl(queue, KEVENT_CTL_READY, uk, NULL);
+}
+
+int
+set_timer(struct kev_queue *queue, unsigned cmd, struct ukevent uk,
+          uint64_t initial_ns, uint64_t interval_ns, unsigned flags)
+{
+    return kevent_timer(queue, cmd, &uk, initial_ns, interval_ns, flags);
 }
 
 int

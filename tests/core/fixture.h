@@ -30,6 +30,8 @@ struct ukevent uk_fd(uint32_t type, int fd, uint32_t event, uint32_t flags);
 struct ukevent uk_poll(int fd, uint32_t event, uint32_t flags);
 struct ukevent uk_user(uint64_t id, uint32_t flags);
 struct ukevent uk_timer(uint64_t interval_ns, uint32_t flags);
+/* A timer of either type by a name of its own, for set_timer(). */
+struct ukevent uk_named(uint32_t type, uint64_t id, uint32_t flags);
 
 /* One element, a copy of which is handed in: 0 (done), 1 (ADD: ready at
    once) or the -errno of the element or of the call.  The answer is in
@@ -40,6 +42,9 @@ int add(struct kev_queue *queue, struct ukevent uk);
 int modify(struct kev_queue *queue, struct ukevent uk);
 int remove_one(struct kev_queue *queue, struct ukevent uk);
 int ready(struct kev_queue *queue, struct ukevent uk);
+/* kevent_timer() with a copy. */
+int set_timer(struct kev_queue *queue, unsigned cmd, struct ukevent uk,
+              uint64_t initial_ns, uint64_t interval_ns, unsigned flags);
 
 /* What there is without sleeping. */
 int take(struct kev_queue *queue, struct ukevent *buf, unsigned max);

@@ -7,32 +7,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static struct ukevent
-uk_posix(uint64_t id, uint32_t flags)
-{
-    return (struct ukevent){
-        .id.raw_u64 = id,
-        .type = KEVENT_POSIX_TIMER,
-        .event = KEVENT_MASK_ALL,
-        .req_flags = flags,
-        .user_u64 = id,
-    };
-}
-
-static int
-timer(struct kev_queue *queue, unsigned cmd, struct ukevent uk,
-      uint64_t initial_ns, uint64_t interval_ns, unsigned flags)
-{
-    return kevent_timer(queue, cmd, &uk, initial_ns, interval_ns, flags);
-}
-
 /* kevent_ctl does not know when: -EINVAL, also for what is no such bit. */
 TEST(posix_timer_is_made_by_kevent_timer_only)
 {
     struct kev_queue *queue = open_shared();
-    struct ukevent uk = uk_posix(1, 0);
+    struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, 1, 0);
     CHECK_EQ(add(queue, uk), -EINVAL);
-    uk = uk_posix(UINT64_C(5) << 32, KEVENT_REQ_READY);
+    uk = uk_named(KEVENT_POSIX_TIMER, UINT64_C(5) << 32, KEVENT_REQ_READY);
     CHECK_EQ(add(queue, uk), -EINVAL);
     CHECK_EQ(modify(queue, uk), -EINVAL);
     CHECK_EQ(queue->registry.count, 0);
@@ -45,15 +26,15 @@ TEST(posix_timer_is_made_by_kevent_timer_only)
 TEST(posix_timer_is_a_key_of_its_own)
 {
     struct kev_queue *queue = open_shared();
-    struct ukevent uk = uk_posix(5, 0);
+    struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, 5, 0);
     CHECK_EQ(add(queue, uk_timer(5 * SEC, 0)), 0);
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 0, 0, 0), 0);
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 0, 0, 0), -EEXIST);
+    CHECK_EQ(set_timer(queue, KEVENT_CTL_ADD, uk, 0, 0, 0), 0);
+    CHECK_EQ(set_timer(queue, KEVENT_CTL_ADD, uk, 0, 0, 0), -EEXIST);
     CHECK_EQ(ready(queue, uk), 1);
     CHECK_EQ(take_one(queue).type, KEVENT_POSIX_TIMER);
     CHECK_EQ(remove_one(queue, uk), 0);
     CHECK_EQ(remove_one(queue, uk), -ENOENT);
-    CHECK_EQ(timer(queue, KEVENT_CTL_MODIFY, uk, SEC, 0, 0), -ENOENT);
+    CHECK_EQ(set_timer(queue, KEVENT_CTL_MODIFY, uk, SEC, 0, 0), -ENOENT);
     CHECK_EQ(queue->timers.count, 1);
     close_queue(queue);
 }
@@ -62,8 +43,8 @@ TEST(posix_timer_is_a_key_of_its_own)
 TEST(posix_timer_removed_when_due)
 {
     struct kev_queue *queue = open_shared();
-    struct ukevent uk = uk_posix(1, 0);
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 1000 * SEC, SEC, 0), 0);
+    struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, 1, 0);
+    CHECK_EQ(set_timer(queue, KEVENT_CTL_ADD, uk, 1000 * SEC, SEC, 0), 0);
     kev_timers_fire(queue, kev_heap_deadline(&queue->timers));
     CHECK_EQ(queue->ready.count, 1);
     CHECK_EQ(remove_one(queue, uk), 0);
@@ -76,9 +57,9 @@ TEST(posix_timer_removed_when_due)
 TEST(posix_timer_that_nobody_wants_to_hear_of)
 {
     struct kev_queue *queue = open_shared();
-    struct ukevent uk = uk_posix(1, 0);
+    struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, 1, 0);
     uk.event = 0;
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 1000 * SEC, SEC, 0), 0);
+    CHECK_EQ(set_timer(queue, KEVENT_CTL_ADD, uk, 1000 * SEC, SEC, 0), 0);
     kev_timers_fire(queue, kev_heap_deadline(&queue->timers));
     take_none(queue);
     CHECK_EQ(queue->timers.count, 1);
@@ -89,9 +70,9 @@ TEST(posix_timer_that_nobody_wants_to_hear_of)
 TEST(posix_timer_clock_that_was_set)
 {
     struct kev_queue *queue = open_shared();
-    struct ukevent uk = uk_posix(1, 0);
+    struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, 1, 0);
     uint64_t wall = kev_sys_now(CLOCK_REALTIME) + 1000 * SEC;
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, wall, 0,
+    CHECK_EQ(set_timer(queue, KEVENT_CTL_ADD, uk, wall, 0,
                    KEVENT_FLAGS_ABSTIME | KEVENT_FLAGS_REALTIME), 0);
     kev_wall_heard(queue, KEV_CLOCK_REALTIME);
     CHECK_EQ(queue->walls[0].armed_ns, wall);
@@ -104,8 +85,8 @@ TEST(posix_timer_wakes_the_owner)
 {
     struct kev_queue *queue = open_owned();
     struct kevent_ring *ring = ring_new(queue, 4);
-    struct ukevent uk = uk_posix(1, 0);
-    CHECK_EQ(timer(queue, KEVENT_CTL_ADD, uk, 2 * MSEC, MSEC,
+    struct ukevent uk = uk_named(KEVENT_POSIX_TIMER, 1, 0);
+    CHECK_EQ(set_timer(queue, KEVENT_CTL_ADD, uk, 2 * MSEC, MSEC,
                    KEVENT_FLAGS_BOOTTIME), 0);
     for (unsigned i = 0; i < 3; i++) {
         CHECK_EQ(kev_queue_poll(queue, 20 * SEC), 1);

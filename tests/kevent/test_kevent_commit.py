@@ -6,6 +6,7 @@ import pytest
 
 import kevent
 from kevent import Ring, ukevent
+from queue_helpers import ready
 
 
 @pytest.fixture
@@ -19,13 +20,6 @@ def ring(fd):
     assert kevent.kevent_ctl(fd, kevent.KEVENT_CTL_ADD, events) == []
     assert kevent.kevent_wait(fd, 3) == 3
     return ring
-
-
-def ready(fd, *ids):
-    """Register user notifications and make them ready, in order."""
-    events = [ukevent(i, kevent.KEVENT_UNOTIFY, user=100 + i) for i in ids]
-    assert kevent.kevent_ctl(fd, kevent.KEVENT_CTL_ADD, events) == []
-    assert kevent.kevent_ctl(fd, kevent.KEVENT_CTL_READY, events) == []
 
 
 def error_of(fd, *arguments):

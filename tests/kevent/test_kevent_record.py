@@ -7,6 +7,7 @@ import pytest
 
 import kevent
 from kevent import KEVENT_SIGNAL, KEVENT_SIGNAL_NOMASK, ukevent
+from queue_helpers import number_of
 
 NUMBER = signal.SIGRTMIN + 2
 SILENT = (NUMBER, KEVENT_SIGNAL_NOMASK)
@@ -27,13 +28,6 @@ def told(queue):
     os.kill(os.getpid(), NUMBER)
     [event] = queue.get_events()
     return event
-
-
-def number_of(call, *arguments, **options):
-    """errno of the OSError that the call raises."""
-    with pytest.raises(OSError) as raised:
-        call(*arguments, **options)
-    return raised.value.errno
 
 
 def test_records_that_are_not_there(queue):

@@ -6,20 +6,7 @@ import pytest
 
 import kevent
 from kevent import Ring, ukevent
-
-
-def ready(fd, *ids):
-    """Register user notifications and make them ready, in order."""
-    events = [ukevent(i, kevent.KEVENT_UNOTIFY, user=100 + i) for i in ids]
-    assert kevent.kevent_ctl(fd, kevent.KEVENT_CTL_ADD, events) == []
-    assert kevent.kevent_ctl(fd, kevent.KEVENT_CTL_READY, events) == []
-
-
-def number_of(call, *arguments, **options):
-    """errno of the OSError that the call raises."""
-    with pytest.raises(OSError) as raised:
-        call(*arguments, **options)
-    return raised.value.errno
+from queue_helpers import number_of, ready
 
 
 def test_attached_ring_is_kept_alive_by_the_queue(fd):
