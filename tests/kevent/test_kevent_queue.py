@@ -142,12 +142,12 @@ def test_queue_in_a_cycle_is_collected():
     class Memory(bytearray):
         pass
 
-    memory = Memory(88)
-    memory.queue = queue = Queue()
-    queue.ring_init(memory)
-    del queue, memory
     with pytest.warns(ResourceWarning):
-        gc.collect()
+        memory = Memory(88)
+        memory.queue = queue = Queue()
+        queue.ring_init(memory)
+        del queue, memory
+        gc.collect()               # if it has not come by itself
 
 
 def test_collector_sees_the_ring():
