@@ -20,8 +20,9 @@ PYTHON := $(shell for p in python3 python3.15 python3.14 python3.13 \
     $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
     >/dev/null 2>&1 && echo $$p && break; done)
 else
-VENV := .venv-$(shell $(PYTHON) -c 'import sys; \
-    print("%d.%d%s" % (*sys.version_info[:2], sys.abiflags))' 2>/dev/null)
+VENV := .venv-$(shell $(PYTHON) -c 'import sys, sysconfig; \
+    print("%d.%d%s%s" % (*sys.version_info[:2], sys.abiflags, "-tsan" * \
+    ("thread-sanitizer" in sysconfig.get_config_var("CONFIG_ARGS"))))' 2>/dev/null)
 endif
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip -q --no-python-version-warning
@@ -89,10 +90,12 @@ $(VENV)/built-strictly: $(SOURCES) | $(VENV)/ready
 	@touch $@ $(VENV)/built
 
 # What the demo and some tests use.  A Python that is too new for one of them
-# goes without it: what needs it says so.
+# goes without it: what needs it says so.  An older wheel rather than a newest
+# release that has none for this Python, and minutes of compiling.
 EXTRAS := aiohttp uvloop pytest-benchmark tqdm mypy numpy hypothesis
 $(VENV)/extras: Makefile | $(VENV)/ready
-	@$(PIP) install $(EXTRAS) || for p in $(EXTRAS); do $(PIP) install $$p || \
+	@$(PIP) install --prefer-binary $(EXTRAS) || \
+	    for p in $(EXTRAS); do $(PIP) install --prefer-binary $$p || \
 	    echo "note: $$p cannot be installed for $$($(PY) -V)"; done
 	@touch $@
 
@@ -212,19 +215,24 @@ life: $(VENV)/built-strictly $(VENV)/pytest ## fork, sub-interpreters, threads, 
 	KEVENT_LIFE_SECONDS=2 KEVENT_LIFE_INTERPRETERS=100 \
 	    KEVENT_TEST_SLOWNESS=$${KEVENT_TEST_SLOWNESS:-4} $(PYTEST) -q tests/life
 
-# The extension under TSan on a Python without the GIL, in a copy of the tree,
-# with the stress of tests/life; the core's own tests before that.  With a GIL
-# there is nothing to see in the extension.
+# The extension under TSan, in a copy of the tree, with the stress of
+# tests/life; the core's own tests before that.  With a GIL there is nothing to
+# see in the extension, and TSan has to see CPython's own locks: it takes a
+# Python that was configured --disable-gil --with-thread-sanitizer.
 TSAN_TREE := $(VENV)/tsan
 TSAN_SECONDS := 2
-tsan: core-tsan $(VENV)/ready ## the core, and on a Python without the GIL the extension, under TSan
-	@if $(PY) -c 'import sys; sys.exit(getattr(sys, "_is_gil_enabled", bool)() \
-	    or not hasattr(sys, "_is_gil_enabled"))'; then \
-	    $(MAKE) --no-print-directory tsan-extension PYTHON='$(PYTHON)'; \
-	else echo "note: $$($(PY) -V) has a GIL: only the core under TSan"; fi
+tsan: core-tsan ## the core, and on a Python that was built for it the extension, under TSan
+	@case $(VENV) in *t-tsan) \
+	    $(MAKE) --no-print-directory tsan-extension PYTHON='$(PYTHON)';; \
+	*) echo "note: only the core: $$($(PYTHON) -V) was not configured" \
+	    "--disable-gil --with-thread-sanitizer";; esac
 
+# Such a Python takes minutes to fill a venv with a pip of its own.
 .PHONY: tsan-extension
+tsan-extension: export TSAN_OPTIONS := report_bugs=0
 tsan-extension:
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(PY) -q install --no-compile 'setuptools>=77'
 	rm -rf $(TSAN_TREE)
 	mkdir -p $(TSAN_TREE)
 	cp -r setup.py pyproject.toml README.md LICENSE csrc kevent tests $(TSAN_TREE)
@@ -232,8 +240,7 @@ tsan-extension:
 	cd $(TSAN_TREE) && KEVENT_SANITIZE=thread \
 	    $(abspath $(PY)) setup.py -q build_ext --inplace
 	cd $(TSAN_TREE) && PYTHONPATH=$(abspath $(TSAN_TREE)) \
-	    LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" \
-	    TSAN_OPTIONS=suppressions=tests/life/tsan.supp:exitcode=66:history_size=4 \
+	    TSAN_OPTIONS=suppressions=tests/life/tsan.supp:exitcode=66:history_size=7 \
 	    $(abspath $(PY)) -m tests.life.stress $(TSAN_SECONDS)
 
 # A debug build counts references; any other only memory blocks and descriptors.

@@ -4,6 +4,7 @@
 #ifndef KEV_AIO_CALLARGS_H
 #define KEV_AIO_CALLARGS_H
 
+#include "mod/compat.h"
 #include "mod/state.h"
 
 /*
@@ -30,7 +31,8 @@ static inline int
 KevCall_IsContext(ModState *state, PyObject *name)
 {
     /* asyncio's C tasks pass a string of their own. */
-    return name == state->str_context || name == state->context_alias
+    return name == state->str_context
+        || name == KEV_PEEK(state->context_alias)
         || KevCall_IsContextSlow(state, name);
 }
 

@@ -105,7 +105,6 @@ KevHandle_New(ModState *state, LoopObject *loop, PyObject *callback,
     KevHandle_Commit(self, &parts, callback, loop);
     self->arg = parts.arg;
     PyObject_GC_Track(self);
-    KEV_TSAN_LEAVES(self);
     return (PyObject *)self;
 }
 
@@ -132,7 +131,6 @@ KevTimer_New(ModState *state, LoopObject *loop, PyObject *when,
     self->sequence = 0;
     self->place = -1;
     PyObject_GC_Track(self);
-    KEV_TSAN_LEAVES(self);
     return (PyObject *)self;
 }
 
@@ -190,10 +188,11 @@ handle_disarm(PyObject *op)
     arg = *KevHandle_ArgSlot(op);
     args = self->args;
     callback = self->callback;
-    KEV_POKE(self->cancelled, Py_NewRef(Py_True));  /* run_callback() peeks */
+    /* run_callback() and the members of Handle peek. */
+    KEV_PUBLISH(self->cancelled, Py_NewRef(Py_True));
     *KevHandle_ArgSlot(op) = NULL;
     self->args = NULL;
-    self->callback = Py_NewRef(Py_None);
+    KEV_PUBLISH(self->callback, Py_NewRef(Py_None));
     KEV_UNGUARD();
     Py_XDECREF(cancelled);
     Py_XDECREF(arg);
@@ -223,7 +222,7 @@ set_cancelled(PyObject *op, PyObject *value)
     PyObject *before;
     KEV_GUARD(op);
     before = self->cancelled;
-    KEV_POKE(self->cancelled, Py_NewRef(value));
+    KEV_PUBLISH(self->cancelled, Py_NewRef(value));
     KEV_UNGUARD();
     Py_XDECREF(before);
 }

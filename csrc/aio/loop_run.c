@@ -98,12 +98,10 @@ poll_once(LoopObject *self, uint64_t limit_ns)
     if (timeout_ns != 0 && r == 0) {
         self->asleep = 1;
         __atomic_store_n(&self->polling, 1, __ATOMIC_RELAXED);
-        KEV_TSAN_LEAVES(self->ready);
         Py_BEGIN_ALLOW_THREADS
         r = kev_queue_poll(queue, timeout_ns);
         __atomic_store_n(&self->polling, 0, __ATOMIC_RELEASE);
         Py_END_ALLOW_THREADS
-        KEV_TSAN_ENTERED(self->ready);
         self->asleep = 0;
     }
     if (r >= 0) {

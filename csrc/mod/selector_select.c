@@ -93,9 +93,7 @@ fetch_all(SelectorObject *self, struct face_queue *queue,
     int total = 0;
     /* A harvest of the core that brings fewer was not cut short. */
     int full = self->selecting > 1 ? KEV_GLANCE_MAX : KEV_HARVEST_MAX;
-    KEV_TSAN_LEAVES(self);   /* while it sleeps */
     int fetched = KevCall_Fetch(queue, "select", wait, records);
-    KEV_TSAN_ENTERED(self);
     if (fetched < full) {
         return fetched;
     }
