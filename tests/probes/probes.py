@@ -80,31 +80,37 @@ async def clock(loop):
 
 @coroutine_probe("a sleep of 0.2 ms is")
 async def short_sleep(loop):
-    best = 1.0
+    took = []
     for _ in range(50):
         began = time.monotonic()
         await asyncio.sleep(0.0002)
-        best = min(best, time.monotonic() - began)
-    if best < 0.0002:
+        took.append(time.monotonic() - began)
+    took.sort()
+    if took[0] < 0.0002:
         return "too short"
-    return "0.2 ms and a little" if best < 0.0007 else "a whole millisecond"
+    # Not the shortest: a loop that was interrupted before it slept is late enough to
+    # go round without a sleep.
+    return "0.2 ms and a little" if took[10] < 0.0007 else "a whole millisecond"
 
 
 @coroutine_probe("timers are never early")
 async def never_early(loop):
     for _ in range(100):
         began = time.monotonic()
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.0024)     # no whole number of milliseconds
         took = time.monotonic() - began
-        assert took >= 0.002 - 1e-6, f"{(0.002 - took) * 1e6:.0f} µs early"
+        assert took >= 0.0024 - 1e-6, f"{(0.0024 - took) * 1e6:.0f} µs early"
 
 
 @coroutine_probe("timers of one deadline run in the order of creation")
 async def equal_deadlines(loop):
     seen = []
-    when = loop.time() + 0.005
+    when = loop.time() + 0.01
     for number in range(50):
         loop.call_at(when, seen.append, number)
+        done = time.monotonic() + 40e-6     # what a program does in between
+        while time.monotonic() < done:
+            pass
     await asyncio.sleep(0.02)
     return None if seen == list(range(50)) else "in any order"
 
