@@ -22,7 +22,8 @@ PYTHON := $(shell for p in python3 python3.15 python3.14 python3.13 \
 else
 VENV := .venv-$(shell $(PYTHON) -c 'import sys, sysconfig; \
     print("%d.%d%s%s" % (*sys.version_info[:2], sys.abiflags, "-tsan" * \
-    ("thread-sanitizer" in sysconfig.get_config_var("CONFIG_ARGS"))))' 2>/dev/null)
+    ("thread-sanitizer" in str(sysconfig.get_config_var("CONFIG_ARGS")))))' \
+    2>/dev/null)
 endif
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip -q --no-python-version-warning
