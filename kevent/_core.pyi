@@ -2,7 +2,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from selectors import SelectorKey
 from types import TracebackType
-from typing import Any, Final, Protocol, final, overload
+from typing import Any, Final, Protocol, TypeVar, final, overload
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer, structseq
 from typing_extensions import Self, disjoint_base
@@ -360,3 +360,9 @@ class Selector:
     def get_key(self, fileobj: FileDescriptorLike, /) -> SelectorKey: ...
     def fileno(self) -> int: ...
     def close(self) -> None: ...
+
+# ---- for the classes of this package -----------------------------------------
+
+_Class = TypeVar("_Class", bound=type)
+
+def hand_down(cls: _Class, /) -> _Class: ...

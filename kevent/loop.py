@@ -88,6 +88,7 @@ class _LoopSelector(BaseSelector):
         self._loop = None
 
 
+@_core.hand_down
 class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
     """An asyncio event loop whose every wake-up comes out of a kevent ring."""
 

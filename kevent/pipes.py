@@ -13,6 +13,7 @@ from . import _core
 __all__ = ("ReadPipeTransport", "WritePipeTransport")
 
 
+@_core.hand_down
 class ReadPipeTransport(_core.PipeReader, unix_events._UnixReadPipeTransport):
     """The transport of loop.connect_read_pipe()."""
 
@@ -31,6 +32,7 @@ class ReadPipeTransport(_core.PipeReader, unix_events._UnixReadPipeTransport):
             self._fatal_error(exc, "Fatal read error on pipe transport")
 
 
+@_core.hand_down
 class WritePipeTransport(_core.PipeWriter, unix_events._UnixWritePipeTransport):
     """The transport of loop.connect_write_pipe()."""
 

@@ -58,14 +58,17 @@ def _with_names(function: Any, **names: Any) -> Any:
     return copy
 
 
+@_core.hand_down
 class StreamReader(_core.StreamReader, _Reader):
     """An asyncio.StreamReader that searches and cuts its buffer in C."""
 
 
+@_core.hand_down
 class StreamWriter(_core.StreamWriter, _Writer):
     """An asyncio.StreamWriter whose write() and drain() are C."""
 
 
+@_core.hand_down
 class StreamReaderProtocol(_core.StreamReaderProtocol, _Protocol):
     """An asyncio.StreamReaderProtocol that feeds its reader in C."""
 

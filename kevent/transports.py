@@ -15,6 +15,7 @@ from . import _core
 __all__ = ("DatagramTransport", "StreamTransport")
 
 
+@_core.hand_down
 class StreamTransport(_core.StreamTransport):
     """An asyncio.Transport of a connected TCP or Unix stream socket."""
 
@@ -124,6 +125,7 @@ class StreamTransport(_core.StreamTransport):
         logger.warning(message)
 
 
+@_core.hand_down
 class DatagramTransport(_core.DatagramTransport, asyncio.DatagramTransport):
     """An asyncio.DatagramTransport of a UDP or Unix datagram socket.
 

@@ -73,3 +73,35 @@ KevCall_ParseSlow(const char *function, const char *const *names,
     }
     return 0;
 }
+
+int
+KevCall_OneArgumentSlow(const char *method, const char *name,
+                        PyObject *const *args, Py_ssize_t nargs,
+                        PyObject *kwnames, PyObject **ret)
+{
+    Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    if (nargs + keywords > 1) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() takes at most 1 argument (%zd given)", method,
+                     nargs + keywords);
+        return -1;
+    }
+    if (keywords == 1
+        && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0),
+                                            name) != 0) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() got an unexpected keyword argument %R", method,
+                     PyTuple_GET_ITEM(kwnames, 0));
+        return -1;
+    }
+    if (nargs + keywords == 1) {
+        *ret = args[0];
+    }
+    if (*ret == NULL) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() missing 1 required positional argument: '%s'",
+                     method, name);
+        return -1;
+    }
+    return 0;
+}

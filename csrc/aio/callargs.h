@@ -58,4 +58,38 @@ KevCall_Parse(ModState *state, const char *function,
                              ret);
 }
 
+/* The one argument that the method takes, by place or by name: borrowed in
+   *ret, untouched if it was not given.  0 or -1 with TypeError. */
+int KevCall_OneArgumentSlow(const char *method, const char *name,
+                            PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames, PyObject **ret);
+
+static inline int
+KevCall_OneArgument(const char *method, const char *name,
+                    PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *kwnames, PyObject **ret)
+{
+    if (nargs == 1 && kwnames == NULL) {
+        *ret = args[0];
+        return 0;
+    }
+    return KevCall_OneArgumentSlow(method, name, args, nargs, kwnames, ret);
+}
+
+/* Defines `named`, which calls function(op, arg) and takes its argument by
+   name, too, as a method in Python does. */
+#define KEV_ONE_ARGUMENT(named, function, method, name)                   \
+    static PyObject *named(PyObject *op, PyObject *const *args,           \
+                           Py_ssize_t nargs, PyObject *kwnames)           \
+    {                                                                     \
+        PyObject *arg = NULL;                                             \
+        return KevCall_OneArgument(method, name, args, nargs, kwnames,    \
+                                   &arg) < 0                              \
+            ? NULL : function(op, arg);                                   \
+    }
+
+/* A function with METH_FASTCALL | METH_KEYWORDS as the table has it. */
+#define KEYWORD_METHOD(function) ((PyCFunction)(void (*)(void))function)
+#define KEYWORD_FLAGS (METH_FASTCALL | METH_KEYWORDS)
+
 #endif

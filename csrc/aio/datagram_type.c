@@ -3,6 +3,7 @@
  */
 #include "aio/datagram.h"
 
+#include "aio/callargs.h"
 #include "aio/compat.h"
 
 /* ---- making one --------------------------------------------------------- */
@@ -331,6 +332,9 @@ KEV_GUARD_METHOD(datagram_get_protocol, KevTransport_Monitor)
 KEV_GUARD_METHOD(datagram_get_write_buffer_size, KevTransport_Monitor)
 KEV_GUARD_METHOD(datagram_set_limits, KevTransport_Monitor)
 
+KEV_ONE_ARGUMENT(datagram_set_protocol_named, datagram_set_protocol,
+                 "DatagramTransport.set_protocol", "protocol")
+
 static PyMethodDef datagram_methods[] = {
     {"sendto", (PyCFunction)(void (*)(void))KEV_GUARDED(KevDatagram_SendTo),
      METH_FASTCALL | METH_KEYWORDS,
@@ -347,7 +351,9 @@ static PyMethodDef datagram_methods[] = {
      "pause_reading($self)\n--\n\nNo datagram_received() until resumed."},
     {"resume_reading", datagram_resume_reading, METH_NOARGS,
      "resume_reading($self)\n--\n\nUndo pause_reading()."},
-    {"set_protocol", datagram_set_protocol, METH_O, NULL},
+    {"set_protocol", KEYWORD_METHOD(datagram_set_protocol_named),
+     KEYWORD_FLAGS,
+     "set_protocol($self, protocol)\n--\n\nGive the data to another."},
     {"get_protocol", KEV_GUARDED(datagram_get_protocol), METH_NOARGS, NULL},
     {"get_write_buffer_size", KEV_GUARDED(datagram_get_write_buffer_size),
      METH_NOARGS,

@@ -650,25 +650,30 @@ KEV_GUARD_METHOD(KevLoop_RemoveWriterAny, KevLoop_Monitor)
 KEV_GUARD_METHOD(KevLoop_EnsureNoTransport, KevLoop_Monitor)
 KEV_GUARD_METHOD(KevLoop_Watched, KevLoop_Monitor)
 
+KEV_ONE_ARGUMENT(remove_reader, KEV_GUARDED(KevLoop_RemoveReader),
+                 "EventLoop.remove_reader", "fd")
+KEV_ONE_ARGUMENT(remove_writer, KEV_GUARDED(KevLoop_RemoveWriter),
+                 "EventLoop.remove_writer", "fd")
+
 #define FAST (METH_FASTCALL | METH_KEYWORDS)
 #define GUARDED_FAST(name) ((PyCFunction)(void (*)(void))KEV_GUARDED(name))
 
 static PyMethodDef loop_methods[] = {
     {"call_soon", (PyCFunction)(void (*)(void))loop_call_soon, FAST,
-     "call_soon($self, callback, /, *args, context=None)\n--\n\n"
+     "call_soon($self, callback, *args, context=None)\n--\n\n"
      "Run callback(*args) in the next iteration; returns its Handle."},
     {"call_later", (PyCFunction)(void (*)(void))loop_call_later, FAST,
-     "call_later($self, delay, callback, /, *args, context=None)\n--\n\n"
+     "call_later($self, delay, callback, *args, context=None)\n--\n\n"
      "Run callback(*args) in delay seconds; returns its TimerHandle."},
     {"call_at", (PyCFunction)(void (*)(void))loop_call_at, FAST,
-     "call_at($self, when, callback, /, *args, context=None)\n--\n\n"
+     "call_at($self, when, callback, *args, context=None)\n--\n\n"
      "Run callback(*args) when time() has reached `when` (seconds)."},
     {"call_soon_threadsafe",
      (PyCFunction)(void (*)(void))loop_call_soon_threadsafe, FAST,
-     "call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\n"
+     "call_soon_threadsafe($self, callback, *args, context=None)\n--\n\n"
      "call_soon() for other threads and signal handlers: wakes the loop."},
     {"create_task", (PyCFunction)(void (*)(void))KevLoop_CreateTask, FAST,
-     "create_task($self, coro, /, **kwargs)\n--\n\n"
+     "create_task($self, coro, **kwargs)\n--\n\n"
      "Run a coroutine as a Task: Task(coro, loop=self, **kwargs)."},
     {"create_future", KevLoop_CreateFuture, METH_NOARGS,
      "create_future($self)\n--\n\nA Future of this loop."},
@@ -694,16 +699,16 @@ static PyMethodDef loop_methods[] = {
     {"_check_closed", loop_check_closed, METH_NOARGS, NULL},
     {"_release", KEV_GUARDED(loop_release), METH_NOARGS, NULL},
     {"add_reader", GUARDED_FAST(KevLoop_AddReader), FAST,
-     "add_reader($self, fd, callback, /, *args)\n--\n\n"
+     "add_reader($self, fd, callback, *args)\n--\n\n"
      "Call callback(*args) whenever fd can be read from."},
     {"add_writer", GUARDED_FAST(KevLoop_AddWriter), FAST,
-     "add_writer($self, fd, callback, /, *args)\n--\n\n"
+     "add_writer($self, fd, callback, *args)\n--\n\n"
      "Call callback(*args) whenever fd can be written to."},
-    {"remove_reader", KEV_GUARDED(KevLoop_RemoveReader), METH_O,
-     "remove_reader($self, fd, /)\n--\n\n"
+    {"remove_reader", KEYWORD_METHOD(remove_reader), KEYWORD_FLAGS,
+     "remove_reader($self, fd)\n--\n\n"
      "Stop watching fd for reading; True if it was watched."},
-    {"remove_writer", KEV_GUARDED(KevLoop_RemoveWriter), METH_O,
-     "remove_writer($self, fd, /)\n--\n\n"
+    {"remove_writer", KEYWORD_METHOD(remove_writer), KEYWORD_FLAGS,
+     "remove_writer($self, fd)\n--\n\n"
      "Stop watching fd for writing; True if it was watched."},
     {"_add_reader", GUARDED_FAST(KevLoop_AddReaderAny), FAST,
      NULL},
@@ -725,6 +730,12 @@ static PyMethodDef loop_methods[] = {
     {"_accept_streams", (PyCFunction)(void (*)(void))KevLoop_AcceptStreams,
      METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
+};
+
+const struct own_method KevLoop_Own[LOOP_METHODS] = {
+    [LOOP_CALL_SOON] = OWN_METHOD(str_call_soon, loop_call_soon),
+    [LOOP_CREATE_FUTURE] = OWN_METHOD(str_create_future,
+                                      KevLoop_CreateFuture),
 };
 
 static PyType_Slot loop_slots[] = {

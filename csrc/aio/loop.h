@@ -12,6 +12,7 @@
 #include "mod/state.h"
 
 #include "aio/handle.h"
+#include "aio/own.h"
 #include "aio/ready.h"
 #include "aio/spare.h"
 #include "aio/timers.h"
@@ -21,6 +22,7 @@
 struct StreamObject;
 struct TransportObject;
 struct datagram_arena;
+struct waiting;
 
 enum fd_owner {
     FD_FREE,
@@ -79,6 +81,10 @@ typedef struct LoopObject {
     uint32_t single_delivery;     /* number of a batch of one, else 0 */
     uint32_t single_deliveries;   /* twice how many there were */
     struct spares spares;
+    PyObject *running;            /* the handle that runs now, not ours */
+    struct waiting *warm;         /* whose handle knows a task that does not
+                                     wait there any more, or NULL */
+    struct own own;
     PyObject *task_factory;       // strong; NULL or None: there is none
     PyObject *transports;         /* asyncio's own: WeakValueDictionary */
     PyObject *transports_data;    /* its dict, to see if it is empty */
@@ -134,6 +140,20 @@ void KevLoop_Wake(LoopObject *self);
 
 int KevLoop_Setup(PyObject *module, ModState *state);
 
+/* Methods that are called without a look-up as long as they are ours. */
+enum loop_method {
+    LOOP_CALL_SOON, LOOP_CREATE_FUTURE, LOOP_METHODS,
+};
+
+extern const struct own_method KevLoop_Own[LOOP_METHODS];
+
+static inline int
+KevLoop_Owns(LoopObject *self, enum loop_method method)
+{
+    return KevOwn_Has(&self->own, self->state, Py_TYPE((PyObject *)self),
+                      KevLoop_Own, LOOP_METHODS, method);
+}
+
 /* May a transport hold what is written now until the callback returns?  With
    the GIL another thread's callback cannot return in between. */
 static inline int
@@ -163,6 +183,11 @@ int KevLoop_SetAttr(PyObject *self, PyObject *name, PyObject *value);
 PyObject *KevLoop_LookForPatches(PyObject *self, PyObject *ignored);
 
 extern PyGetSetDef KevLoop_GetSet[];
+
+/* ---- streams_wait.c ------------------------------------------------- */
+
+/* A callback is over: the reader that is warm lets go of its task. */
+void KevWait_Cool(LoopObject *self);
 
 /* ---- loop_run.c ----------------------------------------------------- */
 

@@ -48,7 +48,8 @@ int
 KevLoop_SetAttr(PyObject *op, PyObject *name, PyObject *value)
 {
     LoopObject *self = (LoopObject *)op;
-    if (PyObject_GenericSetAttr(op, name, value) < 0) {
+    if (KevOwn_SetAttr(&self->own, self->state, op, KevLoop_Own, LOOP_METHODS,
+                       name, value) < 0) {
         return -1;
     }
     if (PyUnicode_CompareWithASCIIString(name, "time") == 0

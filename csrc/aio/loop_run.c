@@ -11,7 +11,9 @@
 
 #include <errno.h>
 
+#include "aio/compat.h"
 #include "aio/guard.h"
+#include "aio/streams.h"
 #include "aio/transport.h"
 #include "mod/errors.h"
 
@@ -198,6 +200,13 @@ after_callback(LoopObject *self, int r)
     if (KevReady_Len(self->held) > 0) {
         r = KevTransport_AfterCallback(self, r);
     }
+    if (self->warm != NULL) {
+        PyObject *exc = r < 0 ? KevErr_GetRaised() : NULL;
+        KevWait_Cool(self);
+        if (r < 0) {
+            KevErr_SetRaised(exc);
+        }
+    }
     if (++self->unoffered >= OFFER_GIL_EVERY && r >= 0) {
         r = offer_gil(self);
     }
@@ -216,7 +225,10 @@ run_handles(LoopObject *self, ReadyObject *queue, uint32_t count)
         }
         KEV_POKE(self->callbacks_run, self->callbacks_run + 1);
         self->turn++;
+        PyObject *outer = self->running;
+        self->running = handle;
         int r = KevHandle_Run(state, self, handle);
+        self->running = outer;
         Py_DECREF(handle);
         if (after_callback(self, r) < 0) {
             return -1;
@@ -459,5 +471,6 @@ KevLoop_Run(LoopObject *self)
     if (self->queue != NULL) {
         kev_queue_steady(self->queue, false);
     }
+    KevOp_ForgetResult(self->state);
     return r;
 }

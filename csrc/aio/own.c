@@ -54,3 +54,87 @@ KevOwn_SetAttr(struct own *self, const ModState *state, PyObject *op,
     }
     return r;
 }
+
+/* ---- handing down ----------------------------------------------------- */
+
+/* cls gets a descriptor of its own for a method that it inherits from base.
+   0 or -1. */
+static int
+hand_down(PyTypeObject *cls, PyTypeObject *base, PyMethodDef *method)
+{
+    if ((method->ml_flags & (METH_CLASS | METH_STATIC | METH_METHOD)) != 0) {
+        return 0;
+    }
+    PyObject *found = PyObject_GetAttrString((PyObject *)cls,
+                                             method->ml_name);
+    if (found == NULL) {
+        return -1;
+    }
+    int is_inherited = Py_IS_TYPE(found, &PyMethodDescr_Type)
+        && ((PyMethodDescrObject *)found)->d_method == method
+        && PyDescr_TYPE(found) == base;
+    Py_DECREF(found);
+    if (!is_inherited) {
+        return 0;
+    }
+    PyObject *own = PyDescr_NewMethod(cls, method);
+    if (own == NULL) {
+        return -1;
+    }
+    int r = PyObject_SetAttrString((PyObject *)cls, method->ml_name, own);
+    Py_DECREF(own);
+    return r;
+}
+
+/* The class that most objects of a type are of. */
+static void
+remember(ModState *state, PyObject *base, PyObject *cls)
+{
+    if (base == state->reader_type) {
+        Py_XSETREF(state->reader_class, Py_NewRef(cls));
+    }
+    else if (base == state->stream_protocol_type) {
+        Py_XSETREF(state->stream_protocol_class, Py_NewRef(cls));
+    }
+    else if (base == state->stream_type) {
+        Py_XSETREF(state->stream_class, Py_NewRef(cls));
+    }
+}
+
+/* Whether type (a class) is one of the module's in C. */
+static int
+is_ours(PyObject *module, PyTypeObject *type)
+{
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+        return 0;
+    }
+    PyObject *found = PyType_GetModule(type);
+    if (found == NULL) {
+        PyErr_Clear();
+    }
+    return found == module;
+}
+
+PyObject *
+KevOwn_HandDown(PyObject *module, PyObject *op)
+{
+    if (!PyType_Check(op)) {
+        PyErr_Format(PyExc_TypeError, "hand_down(): cls must be a class, "
+                     "not '%.100s'", Py_TYPE(op)->tp_name);
+        return NULL;
+    }
+    PyTypeObject *cls = (PyTypeObject *)op;
+    ModState *state = KevState_OfModule(module);
+    PyObject *mro = Py_NewRef(cls->tp_mro);
+    int r = 0;
+    for (Py_ssize_t i = 0; r == 0 && i < PyTuple_GET_SIZE(mro); i++) {
+        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(mro, i);
+        PyMethodDef *method = is_ours(module, base) ? base->tp_methods : NULL;
+        remember(state, (PyObject *)base, op);
+        while (r == 0 && method != NULL && method->ml_name != NULL) {
+            r = hand_down(cls, base, method++);
+        }
+    }
+    Py_DECREF(mro);
+    return r < 0 ? NULL : Py_NewRef(op);
+}

@@ -47,4 +47,12 @@ int KevOwn_SetAttr(struct own *self, const ModState *state, PyObject *op,
                    const struct own_method *table, int count, PyObject *name,
                    PyObject *value);
 
+/*
+ * hand_down(cls): cls, a class in Python on a type of ours, gets descriptors
+ * of its own for the methods that it inherits from us.  The interpreter calls
+ * a method in C directly only where the object is exactly of the class whose
+ * the descriptor is; through an inherited one it goes the long way.
+ */
+PyObject *KevOwn_HandDown(PyObject *module, PyObject *cls);
+
 #endif

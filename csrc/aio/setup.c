@@ -4,6 +4,7 @@
 #include "aio/datagram.h"
 #include "aio/handle.h"
 #include "aio/loop.h"
+#include "aio/own.h"
 #include "aio/pipe.h"
 #include "aio/ready.h"
 #include "aio/sock.h"
@@ -56,10 +57,20 @@ look_up_method(const char *module, const char *cls, const char *method,
     return *slot == NULL ? -1 : 0;
 }
 
+static PyMethodDef aio_functions[] = {
+    {"hand_down", KevOwn_HandDown, METH_O,
+     "hand_down($module, cls, /)\n--\n\n"
+     "Give cls, a class on a type of this module, descriptors of its own\n"
+     "for the methods that it inherits from there, and return it: the\n"
+     "interpreter calls such methods faster.  TypeError if it is no class."},
+    {NULL, NULL, 0, NULL},
+};
+
 int
 KevAio_Setup(PyObject *module, ModState *state)
 {
     if (intern_names(state) < 0
+        || PyModule_AddFunctions(module, aio_functions) < 0
         || look_up("asyncio.format_helpers", "extract_stack", 0,
                    &state->extract_stack) < 0
         || look_up("sys", "_getframe", 0, &state->getframe) < 0
@@ -78,7 +89,8 @@ KevAio_Setup(PyObject *module, ModState *state)
         return -1;
     }
     state->kwnames_loop = PyTuple_Pack(1, state->str_loop);
-    if (state->kwnames_loop == NULL) {
+    state->no_args = PyTuple_New(0);
+    if (state->kwnames_loop == NULL || state->no_args == NULL) {
         return -1;
     }
     if (KevHandle_Setup(module, state) < 0

@@ -22,8 +22,16 @@ spare_of(struct spares *self, Py_ssize_t room)
 static Py_ssize_t
 room_for(Py_ssize_t size)
 {
-    Py_ssize_t step = size < SPARE_LARGE ? 64 : 512;
+    Py_ssize_t step = size < SPARE_LARGE ? SPARE_STEP : 512;
     return (size + step - 1) / step * step;
+}
+
+/* Is there room for size in it, and not much more? */
+static inline int
+suits(const struct spare_bytes *spare, Py_ssize_t size)
+{
+    return size <= spare->room && spare->room - size <= spare->room / 8
+        && spare->object != NULL;
 }
 
 PyObject *
@@ -31,8 +39,7 @@ KevSpare_Take(struct spares *self, Py_ssize_t size, Py_ssize_t *ret_room)
 {
     Py_ssize_t room = room_for(size);
     struct spare_bytes *spare = spare_of(self, room);
-    if (size <= spare->room && spare->room - size <= spare->room / 8
-        && spare->object != NULL) {
+    if (suits(spare, size)) {
         PyObject *bytes = spare->object;
         spare->object = NULL;
         *ret_room = spare->room;
@@ -68,9 +75,33 @@ KevSpare_Return(struct spares *self, PyObject *bytes, Py_ssize_t room)
     Py_XDECREF(old);
 }
 
+PyObject *
+KevSpare_Lend(struct spares *self, Py_ssize_t size, Py_ssize_t *ret_room)
+{
+    struct spare_bytes *spare = &self->lent[self->next];
+    self->next = (self->next + 1) % SPARES_LENT;
+    if (suits(spare, size) && MAY_KEEP(spare->object)) {
+        *ret_room = spare->room;
+        return Py_NewRef(spare->object);
+    }
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, room_for(size));
+    if (bytes == NULL) {
+        return NULL;
+    }
+    *ret_room = room_for(size);
+    if (MAY_KEEP(bytes)) {
+        spare->room = *ret_room;
+        Py_XSETREF(spare->object, Py_NewRef(bytes));
+    }
+    return bytes;
+}
+
 void
 KevSpare_Clear(struct spares *self)
 {
+    for (int i = 0; i < SPARES_LENT; i++) {
+        Py_CLEAR(self->lent[i].object);
+    }
     Py_CLEAR(self->small.object);
     Py_CLEAR(self->large.object);
 }

@@ -16,12 +16,12 @@
     X(thread_safe_handle) X(socket_class) X(set_result_unless_cancelled)  \
     X(tasks_module) X(futures_module) X(base_create_task)                 \
     X(offer_gil)                                                          \
-    X(kwnames_loop) X(str_task_class) X(str_future_class)                 \
+    X(kwnames_loop) X(no_args) X(str_task_class) X(str_future_class)      \
     X(context_alias) /* another object that says "context" */             \
     /* interned names */                                                  \
     X(str_context) X(str_run) X(str_underscore_run)                       \
     X(str_underscore_cancelled) X(str_cancel) X(str_time)                 \
-    X(str_run_once) X(str_call_at) X(str_check_thread)                    \
+    X(str_run_once) X(str_call_at) X(str_call_soon) X(str_check_thread)   \
     X(str_check_callback)                                                 \
     X(str_callback_failed) X(str_run_handle_debug)                        \
     X(str_stream_failed) X(str_stream_class) X(str_accept_failed)         \
@@ -46,7 +46,7 @@
     X(str_underscore_run, "_run")                                         \
     X(str_underscore_cancelled, "_cancelled") X(str_cancel, "cancel")     \
     X(str_time, "time") X(str_run_once, "_run_once")                      \
-    X(str_call_at, "call_at")                                             \
+    X(str_call_at, "call_at") X(str_call_soon, "call_soon")               \
     X(str_check_thread, "_check_thread")                                  \
     X(str_check_callback, "_check_callback")                              \
     X(str_callback_failed, "_callback_failed")                            \

@@ -171,6 +171,18 @@ receive_rest(StreamObject *self, struct reception *got)
     }
 }
 
+/* n bytes came where fewer than `last` were expected. */
+static inline void
+note_size(StreamObject *self, ssize_t n, Py_ssize_t last)
+{
+    if (n >= last) {
+        self->steady = 0;
+    }
+    else if (self->steady < STEADY_READS) {
+        self->steady++;
+    }
+}
+
 /* Into direct, if there is one, and what is beyond its room into the loop's
    buffer. */
 static ssize_t
@@ -226,14 +238,11 @@ receive_message(StreamObject *self, struct reception *got)
             KevSpare_Return(&loop->spares, got->direct, got->room);
         }
     }
-    else if (got->n >= last) {
-        self->steady = 0;
+    else {
+        note_size(self, got->n, last);
         if (steady && got->n == got->room) {
             receive_rest(self, got);
         }
-    }
-    else if (self->steady < STEADY_READS) {
-        self->steady++;
     }
     return 0;
 }
@@ -284,16 +293,65 @@ receive_to_reader(StreamObject *self, LoopObject *loop, ReaderObject *reader,
     return n;
 }
 
+/* Into a reader of ours whose messages are of one size: straight into the
+   object that it will give to the program. */
+static int
+read_whole(StreamObject *self, LoopObject *loop, PyObject *protocol,
+           ReaderObject *reader, Py_ssize_t last)
+{
+    Py_ssize_t room;
+    int more = 0;
+    PyObject *data = KevSpare_Lend(&loop->spares, last, &room);
+    if (data == NULL) {
+        return KevStream_Fatal(self, READ_FAILED);
+    }
+    struct iovec iov = {.iov_base = PyBytes_AS_STRING(data),
+                        .iov_len = (size_t)room};
+    ssize_t n;
+    KEV_GUARD(self->monitor);
+    n = self->fd < 0 ? -EAGAIN : receive(self, &iov, 1, &more);
+    if (n > 0) {
+        note_size(self, n, last);
+    }
+    KEV_UNGUARD();
+    int r;
+    if (n <= 0) {
+        r = read_nothing(self, protocol, n);
+    }
+    else {
+        int fed;
+        if (room - n <= room / 8) {
+            KevSpare_SetSize(data, n);
+            fed = KevReader_FeedWhole(reader, data);
+        }
+        else {
+            fed = KevReader_FeedBytes(reader, PyBytes_AS_STRING(data), n);
+        }
+        r = fed < 0 ? KevStream_Fatal(self, DATA_RECEIVED_FAILED) : more;
+    }
+    Py_DECREF(data);
+    return r;
+}
+
 /* Into a reader of ours: what it waits for straight into its place. */
 static int
 read_to_reader(StreamObject *self, LoopObject *loop, PyObject *protocol,
                ReaderObject *reader)
 {
+    Py_ssize_t last = (Py_ssize_t)self->last_read + 1;
+    if (self->steady >= STEADY_READS && last > SPARE_SMALLEST
+        && last <= SPARE_LARGEST_LENT
+        && KevReader_TakesWhole(reader, last - 1)) {
+        return read_whole(self, loop, protocol, reader, last);
+    }
     int more = 0;
     Py_ssize_t in_place = 0;
     ssize_t n;
     KEV_GUARD2(reader, self->monitor);
     n = receive_to_reader(self, loop, reader, &in_place, &more);
+    if (n > 0) {
+        note_size(self, n, last);
+    }
     KEV_UNGUARD2();
     if (n <= 0) {
         return read_nothing(self, protocol, n);

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "aio/callargs.h"
 #include "aio/compat.h"
 
 /* ---- making one --------------------------------------------------------- */
@@ -327,12 +328,19 @@ KEV_GUARD_METHOD(KevStream_Write, KevTransport_Monitor)
 KEV_GUARD_METHOD(KevStream_Writelines, KevTransport_Monitor)
 KEV_GUARD_METHOD(KevStream_WriteEof, KevTransport_Monitor)
 
+KEV_ONE_ARGUMENT(stream_write, KEV_GUARDED(KevStream_Write),
+                 "StreamTransport.write", "data")
+KEV_ONE_ARGUMENT(stream_writelines, KEV_GUARDED(KevStream_Writelines),
+                 "StreamTransport.writelines", "list_of_data")
+KEV_ONE_ARGUMENT(stream_set_protocol_named, stream_set_protocol,
+                 "StreamTransport.set_protocol", "protocol")
+
 static PyMethodDef stream_methods[] = {
-    {"write", KEV_GUARDED(KevStream_Write), METH_O,
-     "write($self, data, /)\n--\n\n"
+    {"write", KEYWORD_METHOD(stream_write), KEYWORD_FLAGS,
+     "write($self, data)\n--\n\n"
      "Send bytes: at once what the socket takes, the rest when it can."},
-    {"writelines", KEV_GUARDED(KevStream_Writelines), METH_O,
-     "writelines($self, list_of_data, /)\n--\n\n"
+    {"writelines", KEYWORD_METHOD(stream_writelines), KEYWORD_FLAGS,
+     "writelines($self, list_of_data)\n--\n\n"
      "Send several bytes objects with one system call."},
     {"write_eof", KEV_GUARDED(KevStream_WriteEof), METH_NOARGS,
      "write_eof($self)\n--\n\nEnd sending, after what is buffered."},
@@ -347,7 +355,9 @@ static PyMethodDef stream_methods[] = {
      "pause_reading($self)\n--\n\nNo data_received() until resumed."},
     {"resume_reading", KEV_GUARDED(stream_resume_reading), METH_NOARGS,
      "resume_reading($self)\n--\n\nUndo pause_reading()."},
-    {"set_protocol", stream_set_protocol, METH_O, NULL},
+    {"set_protocol", KEYWORD_METHOD(stream_set_protocol_named),
+     KEYWORD_FLAGS,
+     "set_protocol($self, protocol)\n--\n\nGive the data to another."},
     {"get_protocol", KEV_GUARDED(stream_get_protocol), METH_NOARGS, NULL},
     {"get_extra_info", (PyCFunction)(void (*)(void))stream_get_extra_info,
      METH_FASTCALL | METH_KEYWORDS,
@@ -623,7 +633,7 @@ stream_dealloc(PyObject *op)
 }
 
 const struct own_method KevStream_Own[STREAM_METHODS] = {
-    [STREAM_WRITE] = OWN_METHOD(str_write, KEV_GUARDED(KevStream_Write)),
+    [STREAM_WRITE] = OWN_METHOD(str_write, stream_write),
     [STREAM_IS_CLOSING] = OWN_METHOD(str_is_closing, stream_is_closing),
 };
 

@@ -16,10 +16,13 @@
 
 #include "mod/state.h"
 
+#include "aio/callargs.h"
 #include "aio/own.h"
 #include "aio/rbuf.h"
 
+struct LoopObject;
 struct OpObject;
+struct waiting;
 
 /* ---- what is awaited: streams_op.c ------------------------------------ */
 
@@ -27,6 +30,7 @@ enum op_step {
     OP_ERROR,        /* an exception is set */
     OP_DONE,         /* *ret is the result */
     OP_AWAIT,        /* KevOp_Await() was called: come back after that */
+    OP_WAIT,         /* the same of a future that is given to the task */
     OP_YIELD,        /* let the loop make a pass, as sleep(0) does */
 };
 
@@ -40,6 +44,9 @@ struct op_kind {
     void (*settle)(struct OpObject *op);
     /* What was awaited raised, which may be caught here; or NULL. */
     enum op_step (*failed)(struct OpObject *op, PyObject **ret);
+    /* Is there nothing to wait for, and None the result?  It calls nobody, and
+       may say no if that is not plain; or NULL. */
+    int (*is_none)(const struct OpObject *op);
 };
 
 typedef struct OpObject {
@@ -49,6 +56,7 @@ typedef struct OpObject {
     PyObject *owner;        // strong: the reader, writer or protocol
     PyObject *inner;        // strong: iterator of what is awaited, or NULL
     PyObject *waiter;       // strong: the future that is awaited, or NULL
+    const struct waiting *waiting;  /* the owner's, of the waiter; or NULL */
     PyObject *value;        // strong: what was awaited has returned, or NULL
     PyObject *arg;          // strong: whatever the kind keeps, or NULL
     Py_ssize_t size;        /* bytes asked for */
@@ -62,8 +70,10 @@ PyObject *KevOp_New(ModState *state, const struct op_kind *kind,
                     PyObject *owner, PyObject *arg, Py_ssize_t size);
 
 /* Wait for a future of the loop, made by the caller, whom settle() tells of
-   the end; or for any awaitable.  Both borrowed.  OP_AWAIT or OP_ERROR. */
-enum op_step KevOp_AwaitFuture(OpObject *op, PyObject *future);
+   the end, out of `waiting` if that is not NULL; or for any awaitable.  Both
+   borrowed.  OP_AWAIT, OP_WAIT or OP_ERROR. */
+enum op_step KevOp_AwaitFuture(OpObject *op, PyObject *future,
+                               const struct waiting *waiting);
 enum op_step KevOp_Await(OpObject *op, PyObject *awaitable);
 
 /* Raises a stored exception, as the raise statement does.  OP_ERROR. */
@@ -71,30 +81,87 @@ enum op_step KevOp_Raise(PyObject *exc);
 
 void KevOp_FreelistClear(ModState *state);
 
-/* The one argument that the method takes, by place or by name: borrowed in
-   *ret, untouched if it was not given.  0 or -1 with TypeError. */
-int KevStreams_OneArgument(const char *method, const char *name,
-                           PyObject *const *args, Py_ssize_t nargs,
-                           PyObject *kwnames, PyObject **ret);
-
-/* A function with METH_FASTCALL | METH_KEYWORDS as the table has it. */
-#define KEYWORD_METHOD(function) ((PyCFunction)(void (*)(void))(function))
-#define KEYWORD_FLAGS (METH_FASTCALL | METH_KEYWORDS)
-
-/* A future of the loop: loop.create_future(). */
-PyObject *KevStreams_NewFuture(ModState *state, PyObject *loop);
+/* The last result of a read is kept no longer. */
+void KevOp_ForgetResult(ModState *state);
 
 /* What a weak reference leads to: 1 with a new reference, 0 if it is gone,
    -1 with an exception. */
 int KevStreams_Dereference(PyObject *reference, PyObject **ret);
 
-/* Gives a future its result, None, unless it was cancelled.  0 or -1. */
-int KevStreams_WakeUp(ModState *state, PyObject *waiter);
+/* PyObject_TypeCheck() for a type in C and the class that programs have, which
+   most objects are of. */
+static inline int
+KevStreams_Is(PyObject *op, PyObject *cls, PyObject *type)
+{
+    return (PyObject *)Py_TYPE(op) == cls
+        || PyObject_TypeCheck(op, (PyTypeObject *)type);
+}
+
+static inline int
+KevStreams_IsReader(const ModState *state, PyObject *op)
+{
+    return KevStreams_Is(op, state->reader_class, state->reader_type);
+}
+
+static inline int
+KevStreams_IsProtocol(const ModState *state, PyObject *op)
+{
+    return KevStreams_Is(op, state->stream_protocol_class,
+                         state->stream_protocol_type);
+}
 
 static inline int
 KevStreams_IsSet(const PyObject *field)
 {
     return field != NULL && field != Py_None;
+}
+
+/* ---- the future that is awaited: streams_wait.c ------------------------ */
+
+/* A future of the loop: loop.create_future(). */
+PyObject *KevStreams_NewFuture(ModState *state, PyObject *loop);
+
+/* Gives a future its result, None, unless it was cancelled.  0 or -1. */
+int KevStreams_WakeUp(ModState *state, PyObject *waiter);
+
+/* What `await future` does, for asyncio's future in C: before it is given to
+   the task, 0 or -1; and when the task goes on.  PYGEN_NEXT: it waits on. */
+int KevWait_Begin(ModState *state, PyObject *future);
+PySendResult KevWait_End(ModState *state, PyObject *future, PyObject **ret);
+
+/* A reader's future and handle between its waits; zero to begin with. */
+struct waiting {
+    PyObject *future;         // strong: asyncio's in C; or NULL
+    PyObject *handle;         // strong: wakes the task; or NULL
+    struct LoopObject *loop;  // strong: the future's, of ours; or NULL
+    char woken;               /* by us, and he who waited does not know yet */
+};
+
+/* Is it known that this future is done, its result None? */
+static inline int
+KevWait_IsWoken(const struct waiting *self, PyObject *future)
+{
+    return self != NULL && self->woken && self->future == future;
+}
+
+/* loop.create_future(), for a wait that KevWait_Settle() ends. */
+PyObject *KevWait_New(ModState *state, struct waiting *self, PyObject *loop);
+
+/* KevStreams_WakeUp(). */
+int KevWait_WakeUp(ModState *state, struct waiting *self, PyObject *future);
+
+/* The wait for this future has ended in any way. */
+void KevWait_Settle(struct waiting *self, PyObject *future);
+
+void KevWait_Clear(struct waiting *self);
+
+static inline int
+KevWait_Traverse(struct waiting *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->future);
+    Py_VISIT(self->handle);
+    Py_VISIT((PyObject *)self->loop);
+    return 0;
 }
 
 /* ---- the reader: streams_reader.c, streams_read.c ---------------------- */
@@ -106,6 +173,7 @@ typedef struct {
     PyObject *loop;         // strong; each of these may be NULL or None
     PyObject *limit;        // strong: as it was given
     PyObject *waiter;       // strong: the future of the one who reads
+    struct waiting waiting;
     PyObject *exception;    // strong
     PyObject *transport;    // strong
     Py_ssize_t limit_bytes;
@@ -144,6 +212,16 @@ void KevReader_Commit(ReaderObject *self, Py_ssize_t size);
    waits for more than there is then is left asleep.  0 or -1. */
 int KevReader_FeedBytes(ReaderObject *self, const char *bytes,
                         Py_ssize_t size);
+
+/* Would bytes of that size be kept as they are?  Then the same of a bytes
+   object. */
+static inline int
+KevReader_TakesWhole(const ReaderObject *self, Py_ssize_t size)
+{
+    return !self->eof && self->wanted <= size && !self->buffer.shared
+        && self->buffer.end == self->buffer.start;
+}
+int KevReader_FeedWhole(ReaderObject *self, PyObject *bytes);
 
 /* Read on if the buffer is down to the limit.  0 or -1. */
 int KevReader_MaybeResume(ReaderObject *self);

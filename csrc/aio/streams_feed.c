@@ -22,8 +22,7 @@
 enum feed_way
 KevFeed_Way(const ModState *state, PyObject *protocol)
 {
-    if (PyObject_TypeCheck(protocol,
-                           (PyTypeObject *)state->stream_protocol_type)) {
+    if (KevStreams_IsProtocol(state, protocol)) {
         return FEED_OURS;
     }
     return (PyObject *)Py_TYPE(protocol) == state->standard_protocol
@@ -50,7 +49,7 @@ KevFeed_Reader(ModState *state, PyObject *op)
         PyErr_Clear();  /* data_received() will raise it again */
         return NULL;
     }
-    if (PyObject_TypeCheck(reader, (PyTypeObject *)state->reader_type)
+    if (KevStreams_IsReader(state, reader)
         && KevReader_Owns((ReaderObject *)reader, READER_FEED_DATA)) {
         return (ReaderObject *)reader;
     }
@@ -269,12 +268,26 @@ look_up_future(ModState *state)
     if (state->future_type == Py_None) {
         return 0;
     }
-    state->future_cancelled = PyObject_GetAttr(state->future_type,
-                                               state->str_cancelled);
-    state->future_set_result = PyObject_GetAttr(state->future_type,
-                                                state->str_set_result);
-    return state->future_cancelled == NULL
-        || state->future_set_result == NULL ? -1 : 0;
+    PyObject *type = state->future_type;
+    if (look_up_optional("_asyncio", "Task", &state->task_type) < 0
+        || (state->future_set_result = PyObject_GetAttr(
+                type, state->str_set_result)) == NULL
+        || (state->future_result = PyObject_GetAttr(
+                type, state->str_result)) == NULL
+        || (state->future_uncall = PyObject_GetAttr(
+                type, state->str_remove_done_callback)) == NULL
+        || (state->future_blocking = PyObject_GetAttr(
+                type, state->str_blocking)) == NULL
+        || (state->future_callbacks = PyObject_GetAttr(
+                type, state->str_callbacks)) == NULL) {
+        return -1;
+    }
+    if (!Py_IS_TYPE(state->future_blocking, &PyGetSetDescr_Type)
+        || !Py_IS_TYPE(state->future_callbacks, &PyGetSetDescr_Type)) {
+        /* Not the one that we know: it is a stranger. */
+        Py_SETREF(state->future_type, Py_NewRef(Py_None));
+    }
+    return 0;
 }
 
 int

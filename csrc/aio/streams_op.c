@@ -23,6 +23,12 @@ enum op_phase {
 #define FREELIST_MAX 64
 #endif
 
+#ifdef Py_GIL_DISABLED
+#define MAY_REUSE 0
+#else
+#define MAY_REUSE 1
+#endif
+
 static OpObject *
 op_alloc(ModState *state)
 {
@@ -87,6 +93,7 @@ KevOp_New(ModState *state, const struct op_kind *kind, PyObject *owner,
     self->owner = Py_NewRef(owner);
     self->inner = NULL;
     self->waiter = NULL;
+    self->waiting = NULL;
     self->value = NULL;
     self->arg = Py_XNewRef(arg);
     self->size = size;
@@ -140,10 +147,15 @@ KevOp_Await(OpObject *self, PyObject *awaitable)
 }
 
 enum op_step
-KevOp_AwaitFuture(OpObject *self, PyObject *future)
+KevOp_AwaitFuture(OpObject *self, PyObject *future,
+                  const struct waiting *waiting)
 {
+    self->waiting = waiting;
     Py_XSETREF(self->waiter, Py_NewRef(future));
-    return KevOp_Await(self, future);
+    if ((PyObject *)Py_TYPE(future) != self->state->future_type) {
+        return KevOp_Await(self, future);
+    }
+    return KevWait_Begin(self->state, future) < 0 ? OP_ERROR : OP_WAIT;
 }
 
 /* What was awaited has ended. */
@@ -198,27 +210,49 @@ finish(OpObject *self, enum op_step step, PyObject **ret)
     return PYGEN_ERROR;
 }
 
+/* What is awaited goes on.  PYGEN_NEXT: it waits, for *ret; else it has ended,
+   with self->value or an exception. */
+static PySendResult
+resume(OpObject *self, PyObject **ret)
+{
+    PyObject *value = NULL;
+    PySendResult sent;
+    if (self->inner != NULL) {
+        sent = PyIter_Send(self->inner, Py_None, &value);
+    }
+    else if (KevWait_IsWoken(self->waiting, self->waiter)) {
+        value = Py_NewRef(Py_None);
+        sent = PYGEN_RETURN;
+    }
+    else {
+        sent = KevWait_End(self->state, self->waiter, &value);
+    }
+    if (sent == PYGEN_NEXT) {
+        *ret = value;
+        return PYGEN_NEXT;
+    }
+    settle(self);
+    if (sent == PYGEN_RETURN) {
+        Py_XSETREF(self->value, value);
+    }
+    return sent;
+}
+
 /* From step to step, until it must wait or is at its end. */
 static PySendResult
 go_on(OpObject *self, enum op_step step, PyObject **ret)
 {
     while (step == OP_AWAIT) {
-        PyObject *value = NULL;
-        PySendResult sent = PyIter_Send(self->inner, Py_None, &value);
+        PySendResult sent = resume(self, ret);
         if (sent == PYGEN_NEXT) {
             self->phase = OP_WAITING;
-            *ret = value;
             return PYGEN_NEXT;
-        }
-        settle(self);
-        if (sent == PYGEN_RETURN) {
-            Py_XSETREF(self->value, value);
         }
         step = next_step(self, sent != PYGEN_RETURN, ret);
     }
-    if (step == OP_YIELD) {
+    if (step == OP_WAIT || step == OP_YIELD) {
         self->phase = OP_WAITING;
-        *ret = Py_NewRef(Py_None);
+        *ret = Py_NewRef(step == OP_WAIT ? self->waiter : Py_None);
         return PYGEN_NEXT;
     }
     return finish(self, step, ret);
@@ -264,7 +298,7 @@ op_am_send(PyObject *op, PyObject *arg, PyObject **ret)
         return PYGEN_ERROR;
     }
     Py_INCREF(self);  /* the step may let go of us */
-    enum op_step step = self->inner != NULL
+    enum op_step step = self->inner != NULL || self->waiter != NULL
         ? OP_AWAIT : next_step(self, 0, ret);
     PySendResult sent = go_on(self, step, ret);
     Py_DECREF(self);
@@ -296,14 +330,76 @@ as_iterator(PySendResult sent, PyObject *value)
     return sent == PYGEN_NEXT ? value : NULL;
 }
 
+/*
+ * The interpreter takes a result out of its StopIteration and lets that go at
+ * once, so that one can serve again and again, as long as nobody else has it.
+ * It keeps its last value until then: bytes, and not many.
+ */
+#define STOP_LARGEST (16 * 1024)
+
+/* Puts value, stolen, in the place of the last one.  1, or 0 if it may not be
+   used again. */
+static int
+refill(PyObject *stop, PyObject *value)
+{
+    PyStopIterationObject *self = (PyStopIterationObject *)stop;
+    PyObject *args = self->args;
+    if (Py_REFCNT(stop) != 1 || self->traceback != NULL
+        || self->context != NULL || self->dict != NULL
+        || !PyTuple_CheckExact(args) || PyTuple_GET_SIZE(args) != 1
+        || Py_REFCNT(args) != 1) {
+        return 0;
+    }
+    PyObject *before = PyTuple_GET_ITEM(args, 0);
+    PyTuple_SET_ITEM(args, 0, Py_NewRef(value));
+    Py_DECREF(before);
+    Py_XSETREF(self->value, value);
+    return 1;
+}
+
+void
+KevOp_ForgetResult(ModState *state)
+{
+    Py_CLEAR(state->stop_iteration);
+}
+
+/* Raises the StopIteration of a result, stolen. */
+static void
+stop_with(ModState *state, PyObject *value)
+{
+    if (state->stop_iteration == NULL
+        || !refill(state->stop_iteration, value)) {
+        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+        Py_DECREF(value);
+        if (stop == NULL) {
+            return;
+        }
+        Py_XSETREF(state->stop_iteration, stop);
+    }
+    KevErr_SetRaised(Py_NewRef(state->stop_iteration));
+}
+
 static PyObject *
 op_iternext(PyObject *op)
 {
+    OpObject *self = (OpObject *)op;
+    if (MAY_REUSE && self->phase == OP_NEW && self->kind->is_none != NULL
+        && self->kind->is_none(self)) {
+        self->phase = OP_FINISHED;
+        return NULL;  /* no exception: the result is None */
+    }
     PyObject *value = NULL;
     PySendResult sent = op_am_send(op, Py_None, &value);
-    if (sent == PYGEN_RETURN && value == Py_None) {
-        Py_DECREF(value);
-        return NULL;  /* no exception: the result is None */
+    if (sent == PYGEN_RETURN) {
+        if (value == Py_None) {
+            Py_DECREF(value);
+            return NULL;
+        }
+        if (MAY_REUSE && PyBytes_CheckExact(value)
+            && PyBytes_GET_SIZE(value) <= STOP_LARGEST) {
+            stop_with(self->state, value);
+            return NULL;
+        }
     }
     return as_iterator(sent, value);
 }
@@ -578,76 +674,6 @@ static PyType_Spec op_spec = {
 
 /* ---- what the stream types share ------------------------------------ */
 
-PyObject *
-KevStreams_NewFuture(ModState *state, PyObject *loop)
-{
-    if (!KevStreams_IsSet(loop)) {
-        PyErr_SetString(PyExc_AttributeError, "the stream has no _loop");
-        return NULL;
-    }
-    return PyObject_CallMethodNoArgs(loop, state->str_create_future);
-}
-
-int
-KevStreams_OneArgument(const char *method, const char *name,
-                       PyObject *const *args, Py_ssize_t nargs,
-                       PyObject *kwnames, PyObject **ret)
-{
-    Py_ssize_t keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
-    if (nargs + keywords > 1) {
-        PyErr_Format(PyExc_TypeError,
-                     "%s() takes at most 1 argument (%zd given)", method,
-                     nargs + keywords);
-        return -1;
-    }
-    if (keywords == 1
-        && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0),
-                                            name) != 0) {
-        PyErr_Format(PyExc_TypeError,
-                     "%s() got an unexpected keyword argument %R", method,
-                     PyTuple_GET_ITEM(kwnames, 0));
-        return -1;
-    }
-    if (nargs + keywords == 1) {
-        *ret = args[0];
-    }
-    if (*ret == NULL) {
-        PyErr_Format(PyExc_TypeError,
-                     "%s() missing 1 required positional argument: '%s'",
-                     method, name);
-        return -1;
-    }
-    return 0;
-}
-
-/* A future in C answers without a look-up. */
-static PyObject *
-ask(ModState *state, PyObject *future, PyObject *method, PyObject *name)
-{
-    PyObject *stack[1] = {future};
-    return (PyObject *)Py_TYPE(future) == state->future_type
-        ? PyObject_Vectorcall(method, stack, 1, NULL)
-        : PyObject_CallMethodNoArgs(future, name);
-}
-
-int
-KevStreams_WakeUp(ModState *state, PyObject *waiter)
-{
-    PyObject *cancelled = ask(state, waiter, state->future_cancelled,
-                              state->str_cancelled);
-    int is_cancelled = cancelled == NULL ? -1 : PyObject_IsTrue(cancelled);
-    Py_XDECREF(cancelled);
-    if (is_cancelled != 0) {
-        return is_cancelled < 0 ? -1 : 0;
-    }
-    PyObject *stack[2] = {waiter, Py_None};
-    PyObject *res = (PyObject *)Py_TYPE(waiter) == state->future_type
-        ? PyObject_Vectorcall(state->future_set_result, stack, 2, NULL)
-        : PyObject_CallMethodOneArg(waiter, state->str_set_result, Py_None);
-    Py_XDECREF(res);
-    return res == NULL ? -1 : 0;
-}
-
 int
 KevStreams_Dereference(PyObject *reference, PyObject **ret)
 {
@@ -687,14 +713,15 @@ look_up_errors(ModState *state)
     if (exceptions == NULL) {
         return -1;
     }
-    state->incomplete_read_error =
-        PyObject_GetAttrString(exceptions, "IncompleteReadError");
-    if (state->incomplete_read_error != NULL) {
-        state->limit_overrun_error =
-            PyObject_GetAttrString(exceptions, "LimitOverrunError");
-    }
+    int is_whole =
+        (state->incomplete_read_error = PyObject_GetAttrString(
+             exceptions, "IncompleteReadError")) != NULL
+        && (state->limit_overrun_error = PyObject_GetAttrString(
+                exceptions, "LimitOverrunError")) != NULL
+        && (state->invalid_state_error = PyObject_GetAttrString(
+                exceptions, "InvalidStateError")) != NULL;
     Py_DECREF(exceptions);
-    return state->limit_overrun_error == NULL ? -1 : 0;
+    return is_whole ? 0 : -1;
 }
 
 int

@@ -13,7 +13,7 @@
 static int
 feed(ModState *state, PyObject *reader, PyObject *data)
 {
-    if (PyObject_TypeCheck(reader, (PyTypeObject *)state->reader_type)
+    if (KevStreams_IsReader(state, reader)
         && KevReader_Owns((ReaderObject *)reader, READER_FEED_DATA)) {
         return KevReader_Feed((ReaderObject *)reader, data);
     }
@@ -31,7 +31,7 @@ protocol_data_received(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     PyObject *reference;
     PyObject *reader;
     PyObject *data = NULL;
-    if (KevStreams_OneArgument("StreamReaderProtocol.data_received", "data",
+    if (KevCall_OneArgument("StreamReaderProtocol.data_received", "data",
                                args, nargs, kwnames, &data) < 0) {
         return NULL;
     }
@@ -81,7 +81,8 @@ drain_helper_step(OpObject *op, PyObject **ret)
                 KevStreams_IsSet(self->drain_waiters) ? self->drain_waiters
                                                       : Py_None,
                 self->state->str_append, future);
-            step = res == NULL ? OP_ERROR : KevOp_AwaitFuture(op, future);
+            step = res == NULL ? OP_ERROR
+                : KevOp_AwaitFuture(op, future, NULL);
             Py_XDECREF(res);
             Py_DECREF(future);
             return step;
@@ -110,8 +111,10 @@ drain_helper_settle(OpObject *op)
 }
 
 static const struct op_kind drain_helper_kind = {
-    "_drain_helper", "FlowControlMixin._drain_helper", drain_helper_step,
-    drain_helper_settle, NULL,
+    .name = "_drain_helper",
+    .qualname = "FlowControlMixin._drain_helper",
+    .step = drain_helper_step,
+    .settle = drain_helper_settle,
 };
 
 PyObject *

@@ -42,12 +42,12 @@ wait_here(OpObject *op, const char *function)
     if (self->paused && KevReader_Resume(self) < 0) {
         return OP_ERROR;
     }
-    PyObject *future = KevStreams_NewFuture(self->state, self->loop);
+    PyObject *future = KevWait_New(self->state, &self->waiting, self->loop);
     if (future == NULL) {
         return OP_ERROR;
     }
     Py_XSETREF(self->waiter, Py_NewRef(future));
-    enum op_step step = KevOp_AwaitFuture(op, future);
+    enum op_step step = KevOp_AwaitFuture(op, future, &self->waiting);
     Py_DECREF(future);
     if (step == OP_ERROR) {
         Py_CLEAR(self->waiter);
@@ -81,6 +81,7 @@ settle_wait(OpObject *op)
         ReaderObject *self = reader_of(op);
         self->wanted = 0;
         Py_CLEAR(self->waiter);
+        KevWait_Settle(&self->waiting, op->waiter);
     }
 }
 
@@ -100,8 +101,10 @@ wait_step(OpObject *op, PyObject **ret)
 }
 
 static const struct op_kind wait_kind = {
-    "_wait_for_data", "StreamReader._wait_for_data", wait_step, settle_wait,
-    NULL,
+    .name = "_wait_for_data",
+    .qualname = "StreamReader._wait_for_data",
+    .step = wait_step,
+    .settle = settle_wait,
 };
 
 /* ---- results -------------------------------------------------------- */
@@ -177,7 +180,10 @@ read_step(OpObject *op, PyObject **ret)
 }
 
 static const struct op_kind read_kind = {
-    "read", "StreamReader.read", read_step, settle_wait, NULL,
+    .name = "read",
+    .qualname = "StreamReader.read",
+    .step = read_step,
+    .settle = settle_wait,
 };
 
 /* ---- read(-1): until the end ---------------------------------------- */
@@ -271,7 +277,10 @@ read_all_step(OpObject *op, PyObject **ret)
 }
 
 static const struct op_kind read_all_kind = {
-    "read", "StreamReader.read", read_all_step, settle_wait, NULL,
+    .name = "read",
+    .qualname = "StreamReader.read",
+    .step = read_all_step,
+    .settle = settle_wait,
 };
 
 /* ---- readexactly(n) ------------------------------------------------- */
@@ -302,15 +311,17 @@ readexactly_step(OpObject *op, PyObject **ret)
         return raise_incomplete(self, PyLong_FromSsize_t(op->size));
     }
     enum op_step step = wait_for_data(op);
-    if (step == OP_AWAIT) {
+    if (step != OP_ERROR) {
         self->wanted = op->size;
     }
     return step;
 }
 
 static const struct op_kind readexactly_kind = {
-    "readexactly", "StreamReader.readexactly", readexactly_step, settle_wait,
-    NULL,
+    .name = "readexactly",
+    .qualname = "StreamReader.readexactly",
+    .step = readexactly_step,
+    .settle = settle_wait,
 };
 
 /* ---- looking for separators ----------------------------------------- */
@@ -377,32 +388,71 @@ separator_size(const OpObject *op, int longest)
     return PyBytes_GET_SIZE(PyList_GET_ITEM(op->arg, longest ? last : 0));
 }
 
+/* ret tells of a separator that was found. */
+static inline enum search
+found(const ReaderObject *self, struct match *ret)
+{
+    if (ret->start <= self->limit_bytes) {
+        return SEARCH_FOUND;
+    }
+    ret->message = FOUND_TOO_LONG;
+    ret->consumed = ret->start;
+    return SEARCH_OVERRUN;
+}
+
+/* None is there; the next one may begin at offset. */
+static inline enum search
+not_found(OpObject *op, Py_ssize_t offset, struct match *ret)
+{
+    const ReaderObject *self = reader_of(op);
+    op->offset = offset;
+    if (offset > self->limit_bytes) {
+        ret->message = NOT_FOUND_TOO_LONG;
+        ret->consumed = offset;
+        return SEARCH_OVERRUN;
+    }
+    return self->eof ? SEARCH_EOF : SEARCH_MORE;
+}
+
+/* One look at the buffer for a separator of one byte. */
+static enum search
+search_byte(OpObject *op, char separator, struct match *ret)
+{
+    const ReaderObject *self = reader_of(op);
+    Py_ssize_t have = KevRbuf_Size(&self->buffer);
+    if (op->offset >= have) {
+        return self->eof ? SEARCH_EOF : SEARCH_MORE;
+    }
+    const char *data = KevRbuf_Data(&self->buffer);
+    const char *place = memchr(data + op->offset, separator,
+                               (size_t)(have - op->offset));
+    if (place == NULL) {
+        return not_found(op, have, ret);
+    }
+    ret->start = place - data;
+    ret->end = ret->start + 1;
+    return found(self, ret);
+}
+
 /* One look at the buffer; op->offset is where none can begin before. */
 static enum search
 search(OpObject *op, struct match *ret)
 {
-    ReaderObject *self = reader_of(op);
-    Py_ssize_t have = KevRbuf_Size(&self->buffer);
-    if (have - op->offset >= separator_size(op, 0)) {
-        find_any(op, &self->buffer, ret);
-        if (ret->start >= 0) {
-            if (ret->start <= self->limit_bytes) {
-                return SEARCH_FOUND;
-            }
-            ret->message = FOUND_TOO_LONG;
-            ret->consumed = ret->start;
-            return SEARCH_OVERRUN;
-        }
-        /* The end of the buffer may be the begin of a separator. */
-        Py_ssize_t offset = have + 1 - separator_size(op, 1);
-        op->offset = offset > 0 ? offset : 0;
-        if (op->offset > self->limit_bytes) {
-            ret->message = NOT_FOUND_TOO_LONG;
-            ret->consumed = op->offset;
-            return SEARCH_OVERRUN;
-        }
+    const ReaderObject *self = reader_of(op);
+    if (PyBytes_CheckExact(op->arg) && PyBytes_GET_SIZE(op->arg) == 1) {
+        return search_byte(op, PyBytes_AS_STRING(op->arg)[0], ret);
     }
-    return self->eof ? SEARCH_EOF : SEARCH_MORE;
+    Py_ssize_t have = KevRbuf_Size(&self->buffer);
+    if (have - op->offset < separator_size(op, 0)) {
+        return self->eof ? SEARCH_EOF : SEARCH_MORE;
+    }
+    find_any(op, &self->buffer, ret);
+    if (ret->start >= 0) {
+        return found(self, ret);
+    }
+    /* The end of the buffer may be the begin of a separator. */
+    Py_ssize_t offset = have + 1 - separator_size(op, 1);
+    return not_found(op, offset > 0 ? offset : 0, ret);
 }
 
 /* ---- readuntil(separator) ------------------------------------------- */
@@ -507,8 +557,10 @@ readuntil_step(OpObject *op, PyObject **ret)
 }
 
 static const struct op_kind readuntil_kind = {
-    "readuntil", "StreamReader.readuntil", readuntil_step, settle_wait,
-    NULL,
+    .name = "readuntil",
+    .qualname = "StreamReader.readuntil",
+    .step = readuntil_step,
+    .settle = settle_wait,
 };
 
 /* ---- readline() ----------------------------------------------------- */
@@ -625,8 +677,11 @@ readline_step(OpObject *op, PyObject **ret)
 }
 
 static const struct op_kind readline_kind = {
-    "readline", "StreamReader.readline", readline_step, settle_wait,
-    readline_failed,
+    .name = "readline",
+    .qualname = "StreamReader.readline",
+    .step = readline_step,
+    .settle = settle_wait,
+    .failed = readline_failed,
 };
 
 /* ---- async for line in reader --------------------------------------- */
@@ -676,8 +731,11 @@ anext_failed(OpObject *op, PyObject **ret)
 }
 
 static const struct op_kind anext_kind = {
-    "__anext__", "StreamReader.__anext__", anext_step, settle_wait,
-    anext_failed,
+    .name = "__anext__",
+    .qualname = "StreamReader.__anext__",
+    .step = anext_step,
+    .settle = settle_wait,
+    .failed = anext_failed,
 };
 
 /* ---- the methods ---------------------------------------------------- */
@@ -701,7 +759,7 @@ KevReader_Read(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 {
     Py_ssize_t size = -1;
     PyObject *number = Py_None;
-    if (KevStreams_OneArgument("StreamReader.read", "n", args, nargs,
+    if (KevCall_OneArgument("StreamReader.read", "n", args, nargs,
                                kwnames, &number) < 0
         || ((nargs > 0 || kwnames != NULL)
             && as_size(number, &size) < 0)) {
@@ -717,7 +775,7 @@ KevReader_ReadExactly(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 {
     Py_ssize_t size;
     PyObject *number = NULL;
-    if (KevStreams_OneArgument("StreamReader.readexactly", "n", args, nargs,
+    if (KevCall_OneArgument("StreamReader.readexactly", "n", args, nargs,
                                kwnames, &number) < 0
         || as_size(number, &size) < 0) {
         return NULL;
@@ -730,7 +788,7 @@ KevReader_ReadUntil(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames)
 {
     PyObject *separator = state_of(op)->newline;
-    if (KevStreams_OneArgument("StreamReader.readuntil", "separator", args,
+    if (KevCall_OneArgument("StreamReader.readuntil", "separator", args,
                                nargs, kwnames, &separator) < 0) {
         return NULL;
     }
@@ -749,7 +807,7 @@ KevReader_WaitForData(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                       PyObject *kwnames)
 {
     PyObject *name = NULL;
-    if (KevStreams_OneArgument("StreamReader._wait_for_data", "func_name",
+    if (KevCall_OneArgument("StreamReader._wait_for_data", "func_name",
                                args, nargs, kwnames, &name) < 0) {
         return NULL;
     }

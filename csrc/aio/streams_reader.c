@@ -17,7 +17,7 @@ wake_up(ReaderObject *self)
     }
     PyObject *waiter = self->waiter;
     self->waiter = NULL;
-    int r = KevStreams_WakeUp(self->state, waiter);
+    int r = KevWait_WakeUp(self->state, &self->waiting, waiter);
     Py_DECREF(waiter);
     return r;
 }
@@ -135,14 +135,10 @@ KevReader_Commit(ReaderObject *self, Py_ssize_t size)
     KevRbuf_Commit(&self->buffer, size);
 }
 
+/* Something new from a transport is in the buffer. */
 static int
-feed_bytes(ReaderObject *self, const char *bytes, Py_ssize_t size)
+after_feed(ReaderObject *self)
 {
-    if (check_not_eof(self) < 0
-        || (size > 0 && KevRbuf_AppendBytes(&self->buffer, bytes, size,
-                                            self->wanted) < 0)) {
-        return -1;
-    }
     Py_ssize_t have = KevRbuf_Size(&self->buffer);
     if (have < self->wanted && !is_over_limit(self, have)
         && KevReader_Owns(self, READER_WAIT_FOR_DATA)) {
@@ -156,7 +152,29 @@ KevReader_FeedBytes(ReaderObject *self, const char *bytes, Py_ssize_t size)
 {
     int r;
     KEV_GUARD(self);
-    r = feed_bytes(self, bytes, size);
+    r = check_not_eof(self);
+    if (r == 0 && size > 0) {
+        r = KevRbuf_AppendBytes(&self->buffer, bytes, size, self->wanted);
+    }
+    if (r == 0) {
+        r = after_feed(self);
+    }
+    KEV_UNGUARD();
+    return r;
+}
+
+int
+KevReader_FeedWhole(ReaderObject *self, PyObject *bytes)
+{
+    int r;
+    KEV_GUARD(self);
+    r = check_not_eof(self);
+    if (r == 0) {
+        r = KevRbuf_Append(&self->buffer, bytes, self->wanted);
+    }
+    if (r == 0) {
+        r = after_feed(self);
+    }
     KEV_UNGUARD();
     return r;
 }
@@ -166,7 +184,7 @@ reader_feed_data(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                  PyObject *kwnames)
 {
     PyObject *data = NULL;
-    if (KevStreams_OneArgument("StreamReader.feed_data", "data", args, nargs,
+    if (KevCall_OneArgument("StreamReader.feed_data", "data", args, nargs,
                                kwnames, &data) < 0
         || KevReader_Feed((ReaderObject *)op, data) < 0) {
         return NULL;
@@ -397,7 +415,7 @@ reader_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->waiter);
     Py_VISIT(self->exception);
     Py_VISIT(self->transport);
-    return 0;
+    return KevWait_Traverse(&self->waiting, visit, arg);
 }
 
 static int
@@ -406,6 +424,7 @@ reader_clear(PyObject *op)
     ReaderObject *self = (ReaderObject *)op;
     Py_CLEAR(self->loop);
     Py_CLEAR(self->limit);
+    KevWait_Clear(&self->waiting);
     Py_CLEAR(self->waiter);
     Py_CLEAR(self->exception);
     Py_CLEAR(self->transport);

@@ -25,8 +25,8 @@ transport_of(WriterObject *self)
 static int
 is_own(WriterObject *self, PyObject *transport, enum stream_method method)
 {
-    return PyObject_TypeCheck(transport,
-                              (PyTypeObject *)self->state->stream_type)
+    return KevStreams_Is(transport, self->state->stream_class,
+                         self->state->stream_type)
         && KevStream_Owns((StreamObject *)transport, self->state, method);
 }
 
@@ -53,7 +53,7 @@ writer_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 {
     WriterObject *self = (WriterObject *)op;
     PyObject *data = NULL;
-    if (KevStreams_OneArgument("StreamWriter.write", "data", args, nargs,
+    if (KevCall_OneArgument("StreamWriter.write", "data", args, nargs,
                                kwnames, &data) < 0) {
         return NULL;
     }
@@ -76,7 +76,7 @@ writer_writelines(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 {
     WriterObject *self = (WriterObject *)op;
     PyObject *data = NULL;
-    return KevStreams_OneArgument("StreamWriter.writelines", "data", args,
+    return KevCall_OneArgument("StreamWriter.writelines", "data", args,
                                   nargs, kwnames, &data) < 0
         ? NULL : pass_on(self, self->state->str_writelines, data);
 }
@@ -101,7 +101,7 @@ writer_is_closing(PyObject *op, PyObject *Py_UNUSED(ignored))
 static int
 exception_of(WriterObject *self, PyObject *reader, PyObject **ret)
 {
-    if (PyObject_TypeCheck(reader, (PyTypeObject *)self->state->reader_type)
+    if (KevStreams_IsReader(self->state, reader)
         && KevReader_Owns((ReaderObject *)reader, READER_EXCEPTION)) {
         KEV_GUARD(reader);
         *ret = Py_XNewRef(((ReaderObject *)reader)->exception);
@@ -163,8 +163,7 @@ await_protocol(OpObject *op)
         PyErr_SetString(PyExc_AttributeError, "_protocol");
         return OP_ERROR;
     }
-    if (PyObject_TypeCheck(
-            protocol, (PyTypeObject *)self->state->stream_protocol_type)
+    if (KevStreams_IsProtocol(self->state, protocol)
         && KevStreamProtocol_Owns((StreamProtocolObject *)protocol,
                                   PROTOCOL_DRAIN_HELPER)) {
         enum op_step step =
@@ -218,8 +217,35 @@ drain_step(OpObject *op, PyObject **ret)
     return OP_DONE;
 }
 
+static int
+drain_is_none(const OpObject *op)
+{
+    WriterObject *self = (WriterObject *)op->owner;
+    PyObject *reader = self->reader;
+    PyObject *transport = self->transport;
+    PyObject *protocol = self->protocol;
+    if (transport == NULL || protocol == NULL
+        || !is_own(self, transport, STREAM_IS_CLOSING)
+        || ((StreamObject *)transport)->closing) {
+        return 0;
+    }
+    if (KevStreams_IsSet(reader)
+        && (!KevStreams_IsReader(self->state, reader)
+            || !KevReader_Owns((ReaderObject *)reader, READER_EXCEPTION)
+            || KevStreams_IsSet(((ReaderObject *)reader)->exception))) {
+        return 0;
+    }
+    StreamProtocolObject *ours = (StreamProtocolObject *)protocol;
+    return KevStreams_IsProtocol(self->state, protocol)
+        && KevStreamProtocol_Owns(ours, PROTOCOL_DRAIN_HELPER)
+        && !ours->connection_lost && !ours->paused;
+}
+
 static const struct op_kind drain_kind = {
-    "drain", "StreamWriter.drain", drain_step, NULL, NULL,
+    .name = "drain",
+    .qualname = "StreamWriter.drain",
+    .step = drain_step,
+    .is_none = drain_is_none,
 };
 
 static PyObject *
