@@ -29,7 +29,8 @@ if flag("KEVENT_DEBUG"):
     compile_args += ["-Og", "-g3", "-UNDEBUG"]
     macros.append(("KEV_DEBUG", "1"))
 else:
-    compile_args += ["-O2", "-g"]
+    # Calls into Python go through the table of addresses, not by a stub to it.
+    compile_args += ["-O3", "-g", "-fno-plt"]
 if flag("KEVENT_WERROR"):
     compile_args.append("-Werror")
 if flag("KEVENT_COVERAGE"):

@@ -10,6 +10,7 @@ from . import _core
 __all__ = ["EVENT_READ", "EVENT_WRITE", "KeventSelector", "SelectorKey"]
 
 
+@_core.hand_down
 class _KeyMap(_core.SelectorMap, Mapping):  # type: ignore[misc]
     """The keys of a selector by file object, as ``get_map()`` returns them.
 
@@ -19,6 +20,7 @@ class _KeyMap(_core.SelectorMap, Mapping):  # type: ignore[misc]
     __slots__ = ()
 
 
+@_core.hand_down
 class KeventSelector(_core.Selector, selectors.BaseSelector):
     """A selector that waits in a kevent queue: level-triggered, any file epoll takes.
 

@@ -547,6 +547,7 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->task_factory);
     Py_VISIT(self->transports);
     Py_VISIT(self->transports_data);
+    Py_VISIT(self->stop);
     int r = KevDatagram_ArenaTraverse(self, visit, arg);
     if (r != 0) {
         return r;
@@ -588,6 +589,7 @@ loop_clear(PyObject *op)
     Py_CLEAR(self->task_factory);
     Py_CLEAR(self->transports);
     Py_CLEAR(self->transports_data);
+    Py_CLEAR(self->stop);
     return 0;
 }
 
@@ -736,6 +738,7 @@ const struct own_method KevLoop_Own[LOOP_METHODS] = {
     [LOOP_CALL_SOON] = OWN_METHOD(str_call_soon, loop_call_soon),
     [LOOP_CREATE_FUTURE] = OWN_METHOD(str_create_future,
                                       KevLoop_CreateFuture),
+    [LOOP_GET_DEBUG] = OWN_METHOD(str_get_debug, loop_get_debug),
 };
 
 static PyType_Slot loop_slots[] = {

@@ -62,6 +62,7 @@ typedef struct LoopObject {
     uint32_t ring_pending;        /* entries not read yet */
     uint32_t ring_read;           /* read, and not given back yet */
     uint32_t pass;                /* number of this iteration */
+    uint32_t usual_pass;          /* in which asyncio.Future was looked up */
     uint32_t turn;                /* number of this callback */
     uint32_t unoffered;           /* callbacks since offer_gil() */
     ReadyObject *ready;
@@ -81,9 +82,11 @@ typedef struct LoopObject {
     uint32_t single_delivery;     /* number of a batch of one, else 0 */
     uint32_t single_deliveries;   /* twice how many there were */
     struct spares spares;
-    PyObject *running;            /* the handle that runs now, not ours */
-    struct waiting *warm;         /* whose handle knows a task that does not
-                                     wait there any more, or NULL */
+    PyObject *stop;               // strong: a StopIteration that serves again
+    PyObject *running;            /* the handle that runs now: run_handles()
+                                     holds it */
+    struct waiting *warm;         /* a reader whose task has been woken by
+                                     this callback and does not wait again */
     struct own own;
     PyObject *task_factory;       // strong; NULL or None: there is none
     PyObject *transports;         /* asyncio's own: WeakValueDictionary */
@@ -140,9 +143,9 @@ void KevLoop_Wake(LoopObject *self);
 
 int KevLoop_Setup(PyObject *module, ModState *state);
 
-/* Methods that are called without a look-up as long as they are ours. */
+/* Methods of which it matters to others whether they are ours. */
 enum loop_method {
-    LOOP_CALL_SOON, LOOP_CREATE_FUTURE, LOOP_METHODS,
+    LOOP_CALL_SOON, LOOP_CREATE_FUTURE, LOOP_GET_DEBUG, LOOP_METHODS,
 };
 
 extern const struct own_method KevLoop_Own[LOOP_METHODS];
@@ -278,6 +281,9 @@ PyObject *KevLoop_EnsureNoTransport(PyObject *self, PyObject *fileobj);
 PyObject *KevLoop_CreateTask(PyObject *self, PyObject *const *args,
                              Py_ssize_t nargs, PyObject *kwnames);
 PyObject *KevLoop_CreateFuture(PyObject *self, PyObject *ignored);
+
+/* The class of the futures that create_future() makes: a new reference. */
+PyObject *KevLoop_FutureClass(ModState *state);
 
 /* accept.c: accept what waits on a listening socket (see there). */
 PyObject *KevLoop_AcceptStreams(PyObject *self, PyObject *const *args,

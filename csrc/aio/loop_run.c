@@ -11,8 +11,8 @@
 
 #include <errno.h>
 
-#include "aio/compat.h"
 #include "aio/guard.h"
+#include "aio/handle_parts.h"
 #include "aio/streams.h"
 #include "aio/transport.h"
 #include "mod/errors.h"
@@ -200,13 +200,6 @@ after_callback(LoopObject *self, int r)
     if (KevReady_Len(self->held) > 0) {
         r = KevTransport_AfterCallback(self, r);
     }
-    if (self->warm != NULL) {
-        PyObject *exc = r < 0 ? KevErr_GetRaised() : NULL;
-        KevWait_Cool(self);
-        if (r < 0) {
-            KevErr_SetRaised(exc);
-        }
-    }
     if (++self->unoffered >= OFFER_GIL_EVERY && r >= 0) {
         r = offer_gil(self);
     }
@@ -227,8 +220,17 @@ run_handles(LoopObject *self, ReadyObject *queue, uint32_t count)
         self->turn++;
         PyObject *outer = self->running;
         self->running = handle;
-        int r = KevHandle_Run(state, self, handle);
+        int r = !self->debug
+            && Py_IS_TYPE(handle, (PyTypeObject *)state->handle_type)
+            ? KevHandle_RunOwn(state, self, (HandleObject *)handle)
+            : KevHandle_Run(state, self, handle);
         self->running = outer;
+        if (self->warm != NULL) {
+            KevWait_Cool(self);
+        }
+        if (self->stop != NULL && KevOp_WasGiven(self->stop)) {
+            KevOp_DropStop(self);
+        }
         Py_DECREF(handle);
         if (after_callback(self, r) < 0) {
             return -1;
@@ -471,6 +473,6 @@ KevLoop_Run(LoopObject *self)
     if (self->queue != NULL) {
         kev_queue_steady(self->queue, false);
     }
-    KevOp_ForgetResult(self->state);
+    KevOp_DropStop(self);
     return r;
 }

@@ -32,6 +32,10 @@ KevOwn_Look(struct own *self, const ModState *state, PyTypeObject *type,
             const struct own_method *table, int count)
 {
     unsigned found = 0;
+    /* What looks up its attributes in another way is asked each time. */
+    if (type->tp_getattro != PyObject_GenericGetAttr) {
+        count = 0;
+    }
     for (int i = 0; i < count; i++) {
         found |= (unsigned)is_own(state, type, &table[i]) << i;
     }
@@ -125,6 +129,10 @@ KevOwn_HandDown(PyObject *module, PyObject *op)
     }
     PyTypeObject *cls = (PyTypeObject *)op;
     ModState *state = KevState_OfModule(module);
+    if (cls->tp_mro == NULL) {
+        PyErr_SetString(PyExc_TypeError, "hand_down(): cls is not ready");
+        return NULL;
+    }
     PyObject *mro = Py_NewRef(cls->tp_mro);
     int r = 0;
     for (Py_ssize_t i = 0; r == 0 && i < PyTuple_GET_SIZE(mro); i++) {

@@ -42,6 +42,14 @@ KevOwn_Has(struct own *self, const ModState *state, PyTypeObject *type,
     return (self->is_own >> which) & 1;
 }
 
+/* The same without a look, which may run a program: no if one is needed. */
+static inline int
+KevOwn_Knows(const struct own *self, PyTypeObject *type, int which)
+{
+    return self->version != 0 && self->version == type->tp_version_tag
+        && ((self->is_own >> which) & 1);
+}
+
 /* What tp_setattro does: PyObject_GenericSetAttr, and takes notice. */
 int KevOwn_SetAttr(struct own *self, const ModState *state, PyObject *op,
                    const struct own_method *table, int count, PyObject *name,

@@ -161,7 +161,7 @@ static PyObject *
 ready_appendleft(PyObject *op, PyObject *item)
 {
     ReadyObject *self = (ReadyObject *)op;
-    if (KevReady_Len(self) > self->mask && KevReady_Grow(self) < 0) {
+    if (KevReady_Reserve(self) < 0) {
         return NULL;
     }
     self->items[--self->head & self->mask] = Py_NewRef(item);

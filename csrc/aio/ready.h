@@ -41,11 +41,18 @@ KevReady_Len(const ReadyObject *self)
     return self->tail - self->head;
 }
 
+/* There is room for one more.  0 or -1 with MemoryError. */
+static inline int
+KevReady_Reserve(ReadyObject *self)
+{
+    return self->tail - self->head > self->mask ? KevReady_Grow(self) : 0;
+}
+
 /* Takes a new reference to item.  0 or -1 with MemoryError. */
 static inline int
 KevReady_Push(ReadyObject *self, PyObject *item)
 {
-    if (self->tail - self->head > self->mask && KevReady_Grow(self) < 0) {
+    if (KevReady_Reserve(self) < 0) {
         return -1;
     }
     self->items[self->tail++ & self->mask] = Py_NewRef(item);

@@ -21,7 +21,8 @@
     /* interned names */                                                  \
     X(str_context) X(str_run) X(str_underscore_run)                       \
     X(str_underscore_cancelled) X(str_cancel) X(str_time)                 \
-    X(str_run_once) X(str_call_at) X(str_call_soon) X(str_check_thread)   \
+    X(str_run_once) X(str_call_at) X(str_call_soon) X(str_get_debug)      \
+    X(str_check_thread)                                                   \
     X(str_check_callback)                                                 \
     X(str_callback_failed) X(str_run_handle_debug)                        \
     X(str_stream_failed) X(str_stream_class) X(str_accept_failed)         \
@@ -47,6 +48,7 @@
     X(str_underscore_cancelled, "_cancelled") X(str_cancel, "cancel")     \
     X(str_time, "time") X(str_run_once, "_run_once")                      \
     X(str_call_at, "call_at") X(str_call_soon, "call_soon")               \
+    X(str_get_debug, "get_debug")                                         \
     X(str_check_thread, "_check_thread")                                  \
     X(str_check_callback, "_check_callback")                              \
     X(str_callback_failed, "_callback_failed")                            \
@@ -100,6 +102,7 @@ struct op_freelist {
 struct aio_cache {
     struct handle_freelist handles;
     struct op_freelist ops;
+    struct PyMethodDef *task_wakeup;  /* asyncio's, once it was seen */
 };
 
 #endif

@@ -293,43 +293,56 @@ receive_to_reader(StreamObject *self, LoopObject *loop, ReaderObject *reader,
     return n;
 }
 
+/* Gives the reader what was received: the object itself, unless that would
+   waste memory.  0 or -1. */
+static int
+feed_reception(LoopObject *loop, ReaderObject *reader,
+               const struct reception *got)
+{
+    Py_ssize_t first = got->n < got->room ? got->n : got->room;
+    if (got->room - first > got->room / 8) {
+        return KevReader_FeedBytes(reader, PyBytes_AS_STRING(got->direct),
+                                   first);
+    }
+    KevSpare_SetSize(got->direct, first);
+    /* The loop's buffer is only used in a pass, and this is one. */
+    return KevReader_FeedWhole(reader, got->direct, loop->receive_buffer,
+                               got->n - first);
+}
+
 /* Into a reader of ours whose messages are of one size: straight into the
    object that it will give to the program. */
 static int
 read_whole(StreamObject *self, LoopObject *loop, PyObject *protocol,
            ReaderObject *reader, Py_ssize_t last)
 {
-    Py_ssize_t room;
-    int more = 0;
-    PyObject *data = KevSpare_Lend(&loop->spares, last, &room);
-    if (data == NULL) {
+    struct reception got = {.n = -EAGAIN};
+    got.direct = KevSpare_Lend(&loop->spares, last, &got.room);
+    if (got.direct == NULL) {
         return KevStream_Fatal(self, READ_FAILED);
     }
-    struct iovec iov = {.iov_base = PyBytes_AS_STRING(data),
-                        .iov_len = (size_t)room};
-    ssize_t n;
+    char *bytes = PyBytes_AS_STRING(got.direct);
+    struct iovec iov = {.iov_base = bytes, .iov_len = (size_t)got.room};
     KEV_GUARD(self->monitor);
-    n = self->fd < 0 ? -EAGAIN : receive(self, &iov, 1, &more);
-    if (n > 0) {
-        note_size(self, n, last);
+    if (self->fd >= 0) {
+        got.n = receive(self, &iov, 1, &got.more);
+        if (got.n > 0) {
+            note_size(self, got.n, last);
+        }
+        if (got.n == got.room) {
+            receive_rest(self, &got);
+        }
     }
     KEV_UNGUARD();
     int r;
-    if (n <= 0) {
-        r = read_nothing(self, protocol, n);
+    if (got.n <= 0) {
+        r = read_nothing(self, protocol, got.n);
     }
     else {
-        int fed;
-        if (room - n <= room / 8) {
-            KevSpare_SetSize(data, n);
-            fed = KevReader_FeedWhole(reader, data);
-        }
-        else {
-            fed = KevReader_FeedBytes(reader, PyBytes_AS_STRING(data), n);
-        }
-        r = fed < 0 ? KevStream_Fatal(self, DATA_RECEIVED_FAILED) : more;
+        r = feed_reception(loop, reader, &got) < 0
+            ? KevStream_Fatal(self, DATA_RECEIVED_FAILED) : got.more;
     }
-    Py_DECREF(data);
+    Py_DECREF(got.direct);
     return r;
 }
 

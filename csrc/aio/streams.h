@@ -22,7 +22,6 @@
 
 struct LoopObject;
 struct OpObject;
-struct waiting;
 
 /* ---- what is awaited: streams_op.c ------------------------------------ */
 
@@ -47,6 +46,8 @@ struct op_kind {
     /* Is there nothing to wait for, and None the result?  It calls nobody, and
        may say no if that is not plain; or NULL. */
     int (*is_none)(const struct OpObject *op);
+    /* The owner is a reader. */
+    char reads;
 };
 
 typedef struct OpObject {
@@ -56,12 +57,12 @@ typedef struct OpObject {
     PyObject *owner;        // strong: the reader, writer or protocol
     PyObject *inner;        // strong: iterator of what is awaited, or NULL
     PyObject *waiter;       // strong: the future that is awaited, or NULL
-    const struct waiting *waiting;  /* the owner's, of the waiter; or NULL */
     PyObject *value;        // strong: what was awaited has returned, or NULL
     PyObject *arg;          // strong: whatever the kind keeps, or NULL
     Py_ssize_t size;        /* bytes asked for */
     Py_ssize_t offset;      /* bytes searched */
     char phase;             /* streams_op.c */
+    char finalized;         /* the collector remembers it */
     char stage;             /* of the kind's own */
 } OpObject;
 
@@ -70,10 +71,9 @@ PyObject *KevOp_New(ModState *state, const struct op_kind *kind,
                     PyObject *owner, PyObject *arg, Py_ssize_t size);
 
 /* Wait for a future of the loop, made by the caller, whom settle() tells of
-   the end, out of `waiting` if that is not NULL; or for any awaitable.  Both
-   borrowed.  OP_AWAIT, OP_WAIT or OP_ERROR. */
-enum op_step KevOp_AwaitFuture(OpObject *op, PyObject *future,
-                               const struct waiting *waiting);
+   the end; or for any awaitable.  Both borrowed.  OP_AWAIT, OP_WAIT or
+   OP_ERROR. */
+enum op_step KevOp_AwaitFuture(OpObject *op, PyObject *future);
 enum op_step KevOp_Await(OpObject *op, PyObject *awaitable);
 
 /* Raises a stored exception, as the raise statement does.  OP_ERROR. */
@@ -81,8 +81,35 @@ enum op_step KevOp_Raise(PyObject *exc);
 
 void KevOp_FreelistClear(ModState *state);
 
-/* The last result of a read is kept no longer. */
-void KevOp_ForgetResult(ModState *state);
+/*
+ * The interpreter takes a result out of its StopIteration and lets that go at
+ * once, so that one serves all reads of a loop's callbacks (LoopObject.stop),
+ * as long as no program has been given it.  This is what it looks like then.
+ */
+static inline int
+KevOp_IsOurs(PyObject *stop)
+{
+    const PyStopIterationObject *self = (const PyStopIterationObject *)stop;
+    return Py_REFCNT(stop) == 1 && self->traceback == NULL
+        && self->context == NULL && self->cause == NULL
+        && self->dict == NULL && self->notes == NULL
+        && !self->suppress_context
+        && self->value != NULL && PyBytes_CheckExact(self->value)
+        && PyTuple_CheckExact(self->args) && Py_REFCNT(self->args) == 1
+        && PyTuple_GET_SIZE(self->args) == 1
+        && PyTuple_GET_ITEM(self->args, 0) == self->value;
+}
+
+/* Has it been through a frame of a program? */
+static inline int
+KevOp_WasGiven(PyObject *stop)
+{
+    return Py_REFCNT(stop) != 1
+        || ((const PyStopIterationObject *)stop)->traceback != NULL;
+}
+
+/* It is kept no longer, nor the last result with it. */
+void KevOp_DropStop(struct LoopObject *loop);
 
 /* What a weak reference leads to: 1 with a new reference, 0 if it is gone,
    -1 with an exception. */
@@ -129,7 +156,7 @@ int KevStreams_WakeUp(ModState *state, PyObject *waiter);
 int KevWait_Begin(ModState *state, PyObject *future);
 PySendResult KevWait_End(ModState *state, PyObject *future, PyObject **ret);
 
-/* A reader's future and handle between its waits; zero to begin with. */
+/* A reader's future and handle from wait to wait; zero to begin with. */
 struct waiting {
     PyObject *future;         // strong: asyncio's in C; or NULL
     PyObject *handle;         // strong: wakes the task; or NULL
@@ -141,7 +168,7 @@ struct waiting {
 static inline int
 KevWait_IsWoken(const struct waiting *self, PyObject *future)
 {
-    return self != NULL && self->woken && self->future == future;
+    return self->woken && self->future == future;
 }
 
 /* loop.create_future(), for a wait that KevWait_Settle() ends. */
@@ -214,14 +241,15 @@ int KevReader_FeedBytes(ReaderObject *self, const char *bytes,
                         Py_ssize_t size);
 
 /* Would bytes of that size be kept as they are?  Then the same of a bytes
-   object. */
+   object, and of rest_size bytes in memory behind it. */
 static inline int
 KevReader_TakesWhole(const ReaderObject *self, Py_ssize_t size)
 {
     return !self->eof && self->wanted <= size && !self->buffer.shared
         && self->buffer.end == self->buffer.start;
 }
-int KevReader_FeedWhole(ReaderObject *self, PyObject *bytes);
+int KevReader_FeedWhole(ReaderObject *self, PyObject *bytes, const char *rest,
+                        Py_ssize_t rest_size);
 
 /* Read on if the buffer is down to the limit.  0 or -1. */
 int KevReader_MaybeResume(ReaderObject *self);

@@ -274,16 +274,16 @@ look_up_future(ModState *state)
                 type, state->str_set_result)) == NULL
         || (state->future_result = PyObject_GetAttr(
                 type, state->str_result)) == NULL
-        || (state->future_uncall = PyObject_GetAttr(
-                type, state->str_remove_done_callback)) == NULL
         || (state->future_blocking = PyObject_GetAttr(
                 type, state->str_blocking)) == NULL
-        || (state->future_callbacks = PyObject_GetAttr(
-                type, state->str_callbacks)) == NULL) {
+        || (state->future_loop = PyObject_GetAttr(
+                type, state->str_underscore_loop)) == NULL
+        || (state->future_uncall = PyObject_GetAttr(
+                type, state->str_remove_done_callback)) == NULL) {
         return -1;
     }
     if (!Py_IS_TYPE(state->future_blocking, &PyGetSetDescr_Type)
-        || !Py_IS_TYPE(state->future_callbacks, &PyGetSetDescr_Type)) {
+        || !Py_IS_TYPE(state->future_loop, &PyGetSetDescr_Type)) {
         /* Not the one that we know: it is a stranger. */
         Py_SETREF(state->future_type, Py_NewRef(Py_None));
     }

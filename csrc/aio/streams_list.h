@@ -9,12 +9,11 @@
     /* the classes that programs have of them: hand_down() */             \
     X(reader_class) X(stream_protocol_class) X(stream_class)              \
     X(incomplete_read_error) X(limit_overrun_error) X(newline)            \
-    X(stop_iteration) /* used again: streams_op.c */                      \
     /* asyncio's: the future in C and its methods, the classes whose */   \
     /* readers are fed directly and their methods; each or None */        \
     X(future_type) X(future_set_result) X(future_result)                  \
-    X(future_blocking) X(future_uncall)                                   \
-    X(future_callbacks) X(task_type) X(invalid_state_error)               \
+    X(future_blocking) X(future_loop) X(future_uncall) X(task_type)       \
+    X(invalid_state_error)                                                \
     X(get_running_loop)                                                   \
     X(standard_protocol) X(standard_reader) X(standard_data_received)     \
     X(standard_feed_data) X(standard_wakeup_waiter)                       \
@@ -25,7 +24,7 @@
     X(str_writelines) X(str_read) X(str_wait_for_data) X(str_buffer)      \
     X(str_eof) X(str_waiter) X(str_limit) X(str_stream_reader_wr)         \
     X(str_wakeup_waiter) X(str_result) X(str_blocking)                    \
-    X(str_remove_done_callback) X(str_callbacks)
+    X(str_underscore_loop) X(str_remove_done_callback)
 
 /* What the interned names say, in the same order. */
 #define KEV_STREAMS_NAMES(X)                                              \
@@ -42,7 +41,7 @@
     X(str_stream_reader_wr, "_stream_reader_wr")                          \
     X(str_wakeup_waiter, "_wakeup_waiter") X(str_result, "result")        \
     X(str_blocking, "_asyncio_future_blocking")                           \
-    X(str_remove_done_callback, "remove_done_callback")                   \
-    X(str_callbacks, "_callbacks")
+    X(str_underscore_loop, "_loop")                                       \
+    X(str_remove_done_callback, "remove_done_callback")
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "aio/compat.h"
 #include "aio/guard.h"
+#include "aio/loop.h"
 
 enum op_phase {
     OP_NEW,
@@ -57,7 +58,7 @@ op_free(OpObject *self, PyTypeObject *type)
     }
     else if (state->op_type == (PyObject *)type
              && state->aio.ops.count < FREELIST_MAX
-             && !PyObject_GC_IsFinalized((PyObject *)self)) {
+             && !self->finalized) {
         self->inner = (PyObject *)state->aio.ops.first;
         state->aio.ops.first = self;
         state->aio.ops.count++;
@@ -93,12 +94,12 @@ KevOp_New(ModState *state, const struct op_kind *kind, PyObject *owner,
     self->owner = Py_NewRef(owner);
     self->inner = NULL;
     self->waiter = NULL;
-    self->waiting = NULL;
     self->value = NULL;
     self->arg = Py_XNewRef(arg);
     self->size = size;
     self->offset = 0;
     self->phase = OP_NEW;
+    self->finalized = 0;
     self->stage = 0;
     PyObject_GC_Track((PyObject *)self);
     return (PyObject *)self;
@@ -147,10 +148,8 @@ KevOp_Await(OpObject *self, PyObject *awaitable)
 }
 
 enum op_step
-KevOp_AwaitFuture(OpObject *self, PyObject *future,
-                  const struct waiting *waiting)
+KevOp_AwaitFuture(OpObject *self, PyObject *future)
 {
-    self->waiting = waiting;
     Py_XSETREF(self->waiter, Py_NewRef(future));
     if ((PyObject *)Py_TYPE(future) != self->state->future_type) {
         return KevOp_Await(self, future);
@@ -210,6 +209,20 @@ finish(OpObject *self, enum op_step step, PyObject **ret)
     return PYGEN_ERROR;
 }
 
+/* The state of the wait, if it is a reader's, else NULL. */
+static inline struct waiting *
+waiting_of(OpObject *self)
+{
+    return self->kind->reads ? &((ReaderObject *)self->owner)->waiting : NULL;
+}
+
+static inline int
+is_woken(OpObject *self)
+{
+    struct waiting *waiting = waiting_of(self);
+    return waiting != NULL && KevWait_IsWoken(waiting, self->waiter);
+}
+
 /* What is awaited goes on.  PYGEN_NEXT: it waits, for *ret; else it has ended,
    with self->value or an exception. */
 static PySendResult
@@ -220,7 +233,7 @@ resume(OpObject *self, PyObject **ret)
     if (self->inner != NULL) {
         sent = PyIter_Send(self->inner, Py_None, &value);
     }
-    else if (KevWait_IsWoken(self->waiting, self->waiter)) {
+    else if (is_woken(self)) {
         value = Py_NewRef(Py_None);
         sent = PYGEN_RETURN;
     }
@@ -330,53 +343,68 @@ as_iterator(PySendResult sent, PyObject *value)
     return sent == PYGEN_NEXT ? value : NULL;
 }
 
-/*
- * The interpreter takes a result out of its StopIteration and lets that go at
- * once, so that one can serve again and again, as long as nobody else has it.
- * It keeps its last value until then: bytes, and not many.
- */
+/* A larger result is not kept. */
 #define STOP_LARGEST (16 * 1024)
 
-/* Puts value, stolen, in the place of the last one.  1, or 0 if it may not be
-   used again. */
-static int
+void
+KevOp_DropStop(LoopObject *loop)
+{
+    PyObject *stop = loop->stop;
+    if (stop == NULL) {
+        return;
+    }
+    PyObject *exc = PyErr_Occurred() ? KevErr_GetRaised() : NULL;
+    loop->stop = NULL;
+    Py_DECREF(stop);
+    KevErr_SetRaised(exc);
+}
+
+/* Puts value, stolen, in the place of the last one. */
+static void
 refill(PyObject *stop, PyObject *value)
 {
     PyStopIterationObject *self = (PyStopIterationObject *)stop;
-    PyObject *args = self->args;
-    if (Py_REFCNT(stop) != 1 || self->traceback != NULL
-        || self->context != NULL || self->dict != NULL
-        || !PyTuple_CheckExact(args) || PyTuple_GET_SIZE(args) != 1
-        || Py_REFCNT(args) != 1) {
-        return 0;
-    }
-    PyObject *before = PyTuple_GET_ITEM(args, 0);
-    PyTuple_SET_ITEM(args, 0, Py_NewRef(value));
+    PyObject *before = self->value;
+    PyTuple_SET_ITEM(self->args, 0, Py_NewRef(value));
+    self->value = value;
     Py_DECREF(before);
-    Py_XSETREF(self->value, value);
-    return 1;
+    Py_DECREF(before);
 }
 
-void
-KevOp_ForgetResult(ModState *state)
-{
-    Py_CLEAR(state->stop_iteration);
-}
-
-/* Raises the StopIteration of a result, stolen. */
+/* Raises the StopIteration of a result, stolen: bytes. */
 static void
-stop_with(ModState *state, PyObject *value)
+stop_with(LoopObject *loop, PyObject *value)
 {
-    if (state->stop_iteration == NULL
-        || !refill(state->stop_iteration, value)) {
-        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
-        Py_DECREF(value);
-        if (stop == NULL) {
-            return;
-        }
-        Py_XSETREF(state->stop_iteration, stop);
+    PyObject *stop = loop->stop;
+    if (stop != NULL && KevOp_IsOurs(stop)) {
+        refill(stop, value);
+        KevErr_SetRaised(Py_NewRef(stop));
+        return;
     }
-    KevErr_SetRaised(Py_NewRef(state->stop_iteration));
+    Py_INCREF(loop);
+    stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+    Py_DECREF(value);
+    if (stop != NULL) {
+        KevErr_SetRaised(Py_NewRef(stop));
+        /* The last one may be a program's, whose end may run anything. */
+        KevOp_DropStop(loop);
+        if (loop->stop == NULL) {
+            loop->stop = stop;
+        }
+        else {
+            Py_DECREF(stop);
+        }
+    }
+    Py_DECREF(loop);
+}
+
+/* The loop in one of whose callbacks a read goes on, or NULL. */
+static inline LoopObject *
+loop_of(OpObject *self)
+{
+    struct waiting *waiting = MAY_REUSE ? waiting_of(self) : NULL;
+    return waiting != NULL && waiting->loop != NULL
+        && waiting->loop->running != NULL ? waiting->loop : NULL;
 }
 
 static PyObject *
@@ -395,9 +423,10 @@ op_iternext(PyObject *op)
             Py_DECREF(value);
             return NULL;
         }
-        if (MAY_REUSE && PyBytes_CheckExact(value)
+        LoopObject *loop = loop_of(self);
+        if (loop != NULL && PyBytes_CheckExact(value)
             && PyBytes_GET_SIZE(value) <= STOP_LARGEST) {
-            stop_with(self->state, value);
+            stop_with(loop, value);
             return NULL;
         }
     }
@@ -600,6 +629,7 @@ static void
 op_finalize(PyObject *op)
 {
     OpObject *self = (OpObject *)op;
+    self->finalized = 1;
     if (self->phase == OP_FINISHED) {
         return;
     }

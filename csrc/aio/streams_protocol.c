@@ -81,8 +81,7 @@ drain_helper_step(OpObject *op, PyObject **ret)
                 KevStreams_IsSet(self->drain_waiters) ? self->drain_waiters
                                                       : Py_None,
                 self->state->str_append, future);
-            step = res == NULL ? OP_ERROR
-                : KevOp_AwaitFuture(op, future, NULL);
+            step = res == NULL ? OP_ERROR : KevOp_AwaitFuture(op, future);
             Py_XDECREF(res);
             Py_DECREF(future);
             return step;

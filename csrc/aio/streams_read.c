@@ -47,7 +47,7 @@ wait_here(OpObject *op, const char *function)
         return OP_ERROR;
     }
     Py_XSETREF(self->waiter, Py_NewRef(future));
-    enum op_step step = KevOp_AwaitFuture(op, future, &self->waiting);
+    enum op_step step = KevOp_AwaitFuture(op, future);
     Py_DECREF(future);
     if (step == OP_ERROR) {
         Py_CLEAR(self->waiter);
@@ -105,6 +105,7 @@ static const struct op_kind wait_kind = {
     .qualname = "StreamReader._wait_for_data",
     .step = wait_step,
     .settle = settle_wait,
+    .reads = 1,
 };
 
 /* ---- results -------------------------------------------------------- */
@@ -184,6 +185,7 @@ static const struct op_kind read_kind = {
     .qualname = "StreamReader.read",
     .step = read_step,
     .settle = settle_wait,
+    .reads = 1,
 };
 
 /* ---- read(-1): until the end ---------------------------------------- */
@@ -281,6 +283,7 @@ static const struct op_kind read_all_kind = {
     .qualname = "StreamReader.read",
     .step = read_all_step,
     .settle = settle_wait,
+    .reads = 1,
 };
 
 /* ---- readexactly(n) ------------------------------------------------- */
@@ -322,6 +325,7 @@ static const struct op_kind readexactly_kind = {
     .qualname = "StreamReader.readexactly",
     .step = readexactly_step,
     .settle = settle_wait,
+    .reads = 1,
 };
 
 /* ---- looking for separators ----------------------------------------- */
@@ -561,6 +565,7 @@ static const struct op_kind readuntil_kind = {
     .qualname = "StreamReader.readuntil",
     .step = readuntil_step,
     .settle = settle_wait,
+    .reads = 1,
 };
 
 /* ---- readline() ----------------------------------------------------- */
@@ -661,7 +666,7 @@ readline_step(OpObject *op, PyObject **ret)
         }
     }
     struct match match;
-    switch (search(op, &match)) {
+    switch (search_byte(op, '\n', &match)) {
     case SEARCH_FOUND:
         return take(self, match.end, ret);
     case SEARCH_OVERRUN:
@@ -681,6 +686,7 @@ static const struct op_kind readline_kind = {
     .qualname = "StreamReader.readline",
     .step = readline_step,
     .settle = settle_wait,
+    .reads = 1,
     .failed = readline_failed,
 };
 
@@ -735,6 +741,7 @@ static const struct op_kind anext_kind = {
     .qualname = "StreamReader.__anext__",
     .step = anext_step,
     .settle = settle_wait,
+    .reads = 1,
     .failed = anext_failed,
 };
 

@@ -164,13 +164,22 @@ KevReader_FeedBytes(ReaderObject *self, const char *bytes, Py_ssize_t size)
 }
 
 int
-KevReader_FeedWhole(ReaderObject *self, PyObject *bytes)
+KevReader_FeedWhole(ReaderObject *self, PyObject *bytes, const char *rest,
+                    Py_ssize_t rest_size)
 {
-    int r;
+    int r = 0;
     KEV_GUARD(self);
-    r = check_not_eof(self);
-    if (r == 0) {
-        r = KevRbuf_Append(&self->buffer, bytes, self->wanted);
+    if (KevReader_TakesWhole(self, PyBytes_GET_SIZE(bytes))) {
+        KevRbuf_Put(&self->buffer, bytes);
+    }
+    else {
+        r = check_not_eof(self);
+        if (r == 0) {
+            r = KevRbuf_Append(&self->buffer, bytes, self->wanted);
+        }
+    }
+    if (r == 0 && rest_size > 0) {
+        r = KevRbuf_AppendBytes(&self->buffer, rest, rest_size, self->wanted);
     }
     if (r == 0) {
         r = after_feed(self);

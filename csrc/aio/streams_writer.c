@@ -225,19 +225,23 @@ drain_is_none(const OpObject *op)
     PyObject *transport = self->transport;
     PyObject *protocol = self->protocol;
     if (transport == NULL || protocol == NULL
-        || !is_own(self, transport, STREAM_IS_CLOSING)
+        || !KevStreams_Is(transport, self->state->stream_class,
+                          self->state->stream_type)
+        || !KevOwn_Knows(&((StreamObject *)transport)->own,
+                         Py_TYPE(transport), STREAM_IS_CLOSING)
         || ((StreamObject *)transport)->closing) {
         return 0;
     }
     if (KevStreams_IsSet(reader)
         && (!KevStreams_IsReader(self->state, reader)
-            || !KevReader_Owns((ReaderObject *)reader, READER_EXCEPTION)
+            || !KevOwn_Knows(&((ReaderObject *)reader)->own, Py_TYPE(reader),
+                             READER_EXCEPTION)
             || KevStreams_IsSet(((ReaderObject *)reader)->exception))) {
         return 0;
     }
     StreamProtocolObject *ours = (StreamProtocolObject *)protocol;
     return KevStreams_IsProtocol(self->state, protocol)
-        && KevStreamProtocol_Owns(ours, PROTOCOL_DRAIN_HELPER)
+        && KevOwn_Knows(&ours->own, Py_TYPE(protocol), PROTOCOL_DRAIN_HELPER)
         && !ours->connection_lost && !ours->paused;
 }
 

@@ -12,6 +12,8 @@ import pytest
 import kevent
 from kevent import streams
 
+from .conftest import FACTORIES
+
 KINDS = {"standard": asyncio.streams, "kevent": streams}
 ROUNDS = 20
 
@@ -314,6 +316,42 @@ def test_a_replaced_create_future_is_called(run, feed, monkeypatch):
     run(main())
 
 
+def test_a_method_put_into_the_dict(module, loop_name):
+    """What is in vars(loop) before the loop runs is called; what is put there
+    by a callback is called by all but our reader on our loop (DIFFERENCES)."""
+    calls = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with Connection(module) as (reader, peer):
+            await talk(reader, peer, 5)
+            before = calls.count("task_wakeup")
+            vars(loop).pop("call_soon", None)
+            await talk(reader, peer, 5)
+            assert not was_there or before >= 5
+            del calls[:]
+            put_into(loop)
+            await talk(reader, peer, 5)
+            vars(loop).pop("call_soon")
+            return calls.count("task_wakeup")
+
+    def put_into(loop):
+        def call_soon(callback, *args, **kwargs):
+            calls.append(getattr(callback, "__name__", None))
+            return type(loop).call_soon(loop, callback, *args, **kwargs)
+
+        vars(loop)["call_soon"] = call_soon
+
+    for was_there in (False, True):
+        with asyncio.Runner(loop_factory=FACTORIES[loop_name]) as runner:
+            if was_there:
+                put_into(runner.get_loop())
+            del calls[:]
+            seen = runner.run(main())
+            if loop_name == "asyncio" or module is not streams or was_there:
+                assert seen >= 5
+
+
 def test_a_cancelled_handle_wakes_nobody(run, feed):
     """A program that cancels what is queued for the task is obeyed, and the
     next wait is whole again."""
@@ -413,3 +451,382 @@ def test_the_exception_of_a_result_is_kept():
             assert [each.args for each in kept] == [(b"%d\n" % i,) for i in range(5)]
     finally:
         loop.close()
+
+
+# ---- programs that look into a wait, or take part in it -----------------------
+
+
+async def warm(reader, peer, work=3):
+    """A task that reads lines for ever, after so many of them."""
+    async def read():
+        while await reader.readline():
+            pass
+
+    task = asyncio.create_task(read())
+    for _ in range(work):
+        await waits(reader)
+        peer.send(b"line\n")
+        await until(lambda: reader._waiter is None)
+    await waits(reader)
+    return task
+
+
+async def ended(task):
+    """It is cancelled, if it has not ended, and has ended."""
+    task.cancel()
+    await asyncio.wait([task])
+
+
+class Same:
+    """A callback that says that it is equal to every other."""
+
+    def __init__(self, work):
+        self.work = work
+
+    def __call__(self, future):
+        self.work("called")
+
+    def __eq__(self, other):
+        self.work("compared")
+        return True
+
+    __hash__ = None
+
+
+def test_a_callback_that_equals_the_tasks(run, feed):
+    """It is called, not taken for the task's, and not compared with it."""
+    async def main():
+        async with feed() as (reader, peer):
+            task = await warm(reader, peer)
+            calls = []
+            reader._waiter.add_done_callback(Same(calls.append))
+            peer.send(b"line\n")
+            await until(lambda: calls)
+            await waits(reader)
+            assert calls == ["called"]
+            await ended(task)
+    run(main())
+
+
+def test_get_debug_that_reads(run, module, feed, monkeypatch):
+    """A get_debug() of a program's may read from the reader that is about to
+    wait: each has a future of its own."""
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with feed() as (reader, peer):
+            task = await warm(reader, peer)
+            others = []
+
+            def get_debug():
+                if not others and asyncio.current_task() is task:
+                    others.append(reader.read(5))
+                    others.append(others[0].send(None))
+                return False
+
+            monkeypatch.setattr(loop, "get_debug", get_debug)
+            peer.send(b"line\n")
+            await until(lambda: others)
+            monkeypatch.undo()
+            assert others[1] is not task._fut_waiter
+            task.cancel()
+            await asyncio.sleep(0)
+            others[0].close()
+            await ended(task)
+    run(main())
+
+
+def test_a_read_closed_within_get_debug(run, feed, monkeypatch):
+    """... or begin and end a read there."""
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with feed() as (reader, peer):
+            task = await warm(reader, peer)
+            done = []
+
+            def get_debug():
+                if not done and asyncio.current_task() is task:
+                    done.append(True)
+                    read = reader.read(5)
+                    read.send(None)
+                    read.close()
+                return False
+
+            monkeypatch.setattr(loop, "get_debug", get_debug)
+            peer.send(b"line\n")
+            await until(lambda: done)
+            monkeypatch.undo()
+            await ended(task)
+    run(main())
+
+
+def test_the_end_of_a_handle_that_begins_a_wait(run, feed):
+    """A weak reference to a queued handle may read when the handle goes."""
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with feed() as (reader, peer):
+            task = await warm(reader, peer)
+            waiter = reader._waiter
+            peer.send(b"line\n")
+            await until(waiter.done)
+            del waiter
+            kept = []
+
+            def again(_reference):
+                try:
+                    read = reader.read(5)
+                    read.send(None)
+                    kept.append(read)
+                except RuntimeError:
+                    kept.append(None)      # the task waits already
+
+            references = [weakref.ref(handle, again) for handle in list(loop._ready)
+                          if getattr(handle._callback, "__self__", None) is task]
+            assert len(references) == 1
+            await until(lambda: kept)
+            await ended(task)
+            if kept[0] is not None:
+                kept[0].close()
+            read = reader.read(5)
+            read.send(None)
+            read.close()
+    run(main())
+
+
+class Looking(type):
+    """A metaclass that does something when call_soon is looked up."""
+
+    work = None
+
+    def __getattribute__(cls, name):
+        work, metaclass = Looking.work, type(cls)
+        if name == "call_soon" and work is not None and metaclass is Looking:
+            Looking.work = None
+            work()
+        return type.__getattribute__(cls, name)
+
+
+def test_a_metaclass_that_closes_the_read():
+    """Looking at the loop's class may end the wait that is being served."""
+    class Loop(kevent.EventLoop, metaclass=Looking):
+        pass
+
+    async def main():
+        async with Connection(streams) as (reader, peer):
+            reads = []
+
+            async def read():
+                while True:
+                    reads.append(reader.readline())
+                    await reads[-1]
+
+            task = asyncio.create_task(read())
+            for _ in range(3):
+                await waits(reader)
+                peer.send(b"line\n")
+                await until(lambda: reader._waiter is None)
+            await waits(reader)
+            Looking.work = reads[-1].close
+            Loop.changed = True
+            peer.send(b"line\n")
+            await until(lambda: Looking.work is None)
+            await asyncio.sleep(0)
+            await ended(task)
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(main())
+
+
+def test_a_cancelled_future_and_data(run, module):
+    """A future that is cancelled before the data has come ends the read so."""
+    async def main():
+        reader = module.StreamReader(loop=asyncio.get_running_loop())
+        read = reader.readline()
+        read.send(None).cancel()
+        reader.feed_data(b"line\n")
+        with pytest.raises(asyncio.CancelledError):
+            read.send(None)
+        assert await reader.readline() == b"line\n"
+    run(main())
+
+
+def test_an_invalid_state_of_ones_own(run, module):
+    """set_exception(InvalidStateError()) is raised as it is."""
+    async def main():
+        reader = module.StreamReader(loop=asyncio.get_running_loop())
+        read = reader.readline()
+        read.send(None)
+        reader.set_exception(asyncio.InvalidStateError("mine"))
+        with pytest.raises(asyncio.InvalidStateError, match="mine"):
+            read.send(None)
+    run(main())
+
+
+class Message:
+    pass
+
+
+def test_the_message_of_a_cancellation_is_let_go(run, feed):
+    """cancel(message) and then data: the reader keeps no part of it."""
+    async def main():
+        async with feed() as (reader, peer):
+            task = await warm(reader, peer)
+            message = Message()
+            reference = weakref.ref(message)
+            task.cancel(message)
+            reader.feed_data(b"line\n")
+            del message
+            await asyncio.wait([task])
+            del task
+            await asyncio.sleep(0)
+            gc.collect()
+            assert reference() is None
+    run(main())
+
+
+def test_what_is_hung_on_a_future(run, feed):
+    """Weak references and attributes belong to one wait."""
+    async def main():
+        async with feed() as (reader, peer):
+            task = await warm(reader, peer)
+            dead, references = [], []
+            for number in range(5):
+                waiter = reader._waiter
+                assert not hasattr(waiter, "tag")
+                waiter.tag = number
+                references.append(weakref.ref(
+                    waiter, lambda _reference, number=number: dead.append(number)))
+                del waiter
+                peer.send(b"line\n")
+                await until(lambda: reader._waiter is None)
+                await waits(reader)
+            assert set(dead) >= {0, 1, 2, 3}
+            await ended(task)
+    run(main())
+
+
+def test_a_context_for_one_wake_up(run, feed):
+    """A program that gives a queued handle another context gives it to that
+    one."""
+    async def main():
+        loop = asyncio.get_running_loop()
+        which = contextvars.ContextVar("which", default="own")
+        seen = []
+        async with feed() as (reader, peer):
+            async def read():
+                while await reader.readline():
+                    seen.append(which.get())
+
+            task = asyncio.create_task(read())
+            for number in range(5):
+                waiter = await waits(reader)
+                peer.send(b"line\n")
+                await until(waiter.done)
+                if number == 2:
+                    other = contextvars.copy_context()
+                    other.run(which.set, "other")
+                    for handle in list(loop._ready):
+                        if getattr(handle._callback, "__self__", None) is task:
+                            handle._context = other
+                    del handle
+                del waiter
+                await until(lambda: len(seen) > number)
+            assert seen == ["own", "own", "other", "own", "own"]
+            await ended(task)
+    run(main())
+
+
+class MyFuture(asyncio.Future):
+    pass
+
+
+def test_another_class_of_futures(run, feed, monkeypatch):
+    """asyncio.futures.Future may be replaced between two waits."""
+    async def main():
+        async with feed() as (reader, peer):
+            task = await warm(reader, peer)
+            monkeypatch.setattr(asyncio.futures, "Future", MyFuture)
+            await asyncio.sleep(0)
+            peer.send(b"line\n")
+            await until(lambda: reader._waiter is None)
+            await waits(reader)
+            expected = type(asyncio.get_running_loop().create_future())
+            assert type(reader._waiter) is expected
+            monkeypatch.undo()
+            await ended(task)
+    run(main())
+
+
+# ---- reads that are stepped by hand -------------------------------------------
+
+
+def step(read):
+    """The result of a read that need not wait, by the iterator's protocol."""
+    iterator = read if hasattr(read, "__next__") else read.__await__()
+    try:
+        next(iterator)
+    except StopIteration as exc:
+        return exc.value
+    raise AssertionError("it waits")
+
+
+class Tidy:
+    """Does something at its end."""
+
+    def __init__(self, work):
+        self.work = work
+
+    def __del__(self):
+        self.work()
+
+
+def test_a_result_is_not_anothers(run, module):
+    """What ends with the exception of an earlier result may read, too."""
+    async def main():
+        loop = asyncio.get_running_loop()
+        first, second = (module.StreamReader(loop=loop) for _ in range(2))
+        got = []
+
+        def peek():
+            tidy = Tidy(lambda: got.append(step(second.read(100))))
+            first.feed_data(b"peek")
+            assert step(first.read(4)) == b"peek"
+            return tidy is None
+
+        for _ in range(3):
+            second.feed_data(b"of the second")
+            peek()
+            first.feed_data(b"line\n")
+            assert await first.readline() == b"line\n"
+        gc.collect()
+        assert got == [b"of the second"] * 3
+    run(main())
+
+
+def test_the_exception_of_a_result_keeps_nothing(run, module):
+    """The frame that caught it, and its variables, go with it."""
+    async def main():
+        reader = module.StreamReader(loop=asyncio.get_running_loop())
+
+        def peek():
+            message = Message()
+            reader.feed_data(b"peek")
+            assert step(reader.read(4)) == b"peek"
+            return weakref.ref(message)
+
+        references = [peek() for _ in range(3)]
+        await asyncio.sleep(0)
+        gc.collect()
+        assert [each() for each in references] == [None] * 3
+    run(main())
+
+
+def test_one_read_is_one_message(run, feed):
+    """A large message after many of one size comes in one piece."""
+    async def main():
+        async with feed() as (reader, peer):
+            for _ in range(12):
+                peer.send(b"x" * 1000)
+                assert len(await reader.read(65536)) == 1000
+            peer.send(b"y" * 5000)
+            assert len(await reader.read(65536)) == 5000
+    run(main())
