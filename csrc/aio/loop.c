@@ -734,13 +734,6 @@ static PyMethodDef loop_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-const struct own_method KevLoop_Own[LOOP_METHODS] = {
-    [LOOP_CALL_SOON] = OWN_METHOD(str_call_soon, loop_call_soon),
-    [LOOP_CREATE_FUTURE] = OWN_METHOD(str_create_future,
-                                      KevLoop_CreateFuture),
-    [LOOP_GET_DEBUG] = OWN_METHOD(str_get_debug, loop_get_debug),
-};
-
 static PyType_Slot loop_slots[] = {
     {Py_tp_doc, "The part of an event loop that runs per callback."},
     {Py_tp_new, loop_new},

@@ -12,7 +12,6 @@
 #include "mod/state.h"
 
 #include "aio/handle.h"
-#include "aio/own.h"
 #include "aio/ready.h"
 #include "aio/spare.h"
 #include "aio/timers.h"
@@ -22,7 +21,6 @@
 struct StreamObject;
 struct TransportObject;
 struct datagram_arena;
-struct waiting;
 
 enum fd_owner {
     FD_FREE,
@@ -62,7 +60,6 @@ typedef struct LoopObject {
     uint32_t ring_pending;        /* entries not read yet */
     uint32_t ring_read;           /* read, and not given back yet */
     uint32_t pass;                /* number of this iteration */
-    uint32_t usual_pass;          /* in which asyncio.Future was looked up */
     uint32_t turn;                /* number of this callback */
     uint32_t unoffered;           /* callbacks since offer_gil() */
     ReadyObject *ready;
@@ -83,11 +80,6 @@ typedef struct LoopObject {
     uint32_t single_deliveries;   /* twice how many there were */
     struct spares spares;
     PyObject *stop;               // strong: a StopIteration that serves again
-    PyObject *running;            /* the handle that runs now: run_handles()
-                                     holds it */
-    struct waiting *warm;         /* a reader whose task has been woken by
-                                     this callback and does not wait again */
-    struct own own;
     PyObject *task_factory;       // strong; NULL or None: there is none
     PyObject *transports;         /* asyncio's own: WeakValueDictionary */
     PyObject *transports_data;    /* its dict, to see if it is empty */
@@ -143,20 +135,6 @@ void KevLoop_Wake(LoopObject *self);
 
 int KevLoop_Setup(PyObject *module, ModState *state);
 
-/* Methods of which it matters to others whether they are ours. */
-enum loop_method {
-    LOOP_CALL_SOON, LOOP_CREATE_FUTURE, LOOP_GET_DEBUG, LOOP_METHODS,
-};
-
-extern const struct own_method KevLoop_Own[LOOP_METHODS];
-
-static inline int
-KevLoop_Owns(LoopObject *self, enum loop_method method)
-{
-    return KevOwn_Has(&self->own, self->state, Py_TYPE((PyObject *)self),
-                      KevLoop_Own, LOOP_METHODS, method);
-}
-
 /* May a transport hold what is written now until the callback returns?  With
    the GIL another thread's callback cannot return in between. */
 static inline int
@@ -186,11 +164,6 @@ int KevLoop_SetAttr(PyObject *self, PyObject *name, PyObject *value);
 PyObject *KevLoop_LookForPatches(PyObject *self, PyObject *ignored);
 
 extern PyGetSetDef KevLoop_GetSet[];
-
-/* ---- streams_wait.c ------------------------------------------------- */
-
-/* A callback is over: the reader that is warm lets go of its task. */
-void KevWait_Cool(LoopObject *self);
 
 /* ---- loop_run.c ----------------------------------------------------- */
 
@@ -281,9 +254,6 @@ PyObject *KevLoop_EnsureNoTransport(PyObject *self, PyObject *fileobj);
 PyObject *KevLoop_CreateTask(PyObject *self, PyObject *const *args,
                              Py_ssize_t nargs, PyObject *kwnames);
 PyObject *KevLoop_CreateFuture(PyObject *self, PyObject *ignored);
-
-/* The class of the futures that create_future() makes: a new reference. */
-PyObject *KevLoop_FutureClass(ModState *state);
 
 /* accept.c: accept what waits on a listening socket (see there). */
 PyObject *KevLoop_AcceptStreams(PyObject *self, PyObject *const *args,

@@ -42,19 +42,13 @@ look_for_patches(LoopObject *self)
                                            "_run_once");
     self->call_at_patched = !loop_has_own(self, state->str_call_at,
                                           "call_at");
-    int has_all = loop_has_own(self, state->str_call_soon, "call_soon")
-        && loop_has_own(self, state->str_create_future, "create_future")
-        && loop_has_own(self, state->str_get_debug, "get_debug");
-    self->own.replaced = has_all ? 0 : (1u << LOOP_METHODS) - 1;
-    self->own.version = 0;
 }
 
 int
 KevLoop_SetAttr(PyObject *op, PyObject *name, PyObject *value)
 {
     LoopObject *self = (LoopObject *)op;
-    if (KevOwn_SetAttr(&self->own, self->state, op, KevLoop_Own, LOOP_METHODS,
-                       name, value) < 0) {
+    if (PyObject_GenericSetAttr(op, name, value) < 0) {
         return -1;
     }
     if (PyUnicode_CompareWithASCIIString(name, "time") == 0

@@ -200,6 +200,9 @@ after_callback(LoopObject *self, int r)
     if (KevReady_Len(self->held) > 0) {
         r = KevTransport_AfterCallback(self, r);
     }
+    if (self->stop != NULL && KevOp_WasGiven(self->stop)) {
+        KevOp_DropStop(self);
+    }
     if (++self->unoffered >= OFFER_GIL_EVERY && r >= 0) {
         r = offer_gil(self);
     }
@@ -218,19 +221,10 @@ run_handles(LoopObject *self, ReadyObject *queue, uint32_t count)
         }
         KEV_POKE(self->callbacks_run, self->callbacks_run + 1);
         self->turn++;
-        PyObject *outer = self->running;
-        self->running = handle;
         int r = !self->debug
             && Py_IS_TYPE(handle, (PyTypeObject *)state->handle_type)
             ? KevHandle_RunOwn(state, self, (HandleObject *)handle)
             : KevHandle_Run(state, self, handle);
-        self->running = outer;
-        if (self->warm != NULL) {
-            KevWait_Cool(self);
-        }
-        if (self->stop != NULL && KevOp_WasGiven(self->stop)) {
-            KevOp_DropStop(self);
-        }
         Py_DECREF(handle);
         if (after_callback(self, r) < 0) {
             return -1;

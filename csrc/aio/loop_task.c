@@ -22,12 +22,6 @@ class_in(PyObject *module, PyObject *name)
     return PyObject_GetAttr(module, name);
 }
 
-PyObject *
-KevLoop_FutureClass(ModState *state)
-{
-    return class_in(state->futures_module, state->str_future_class);
-}
-
 /* asyncio's own method: for task factories and debug mode. */
 static PyObject *
 create_task_slow(LoopObject *self, PyObject *const *args, Py_ssize_t nargs,
@@ -114,7 +108,8 @@ PyObject *
 KevLoop_CreateFuture(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     ModState *state = ((LoopObject *)op)->state;
-    PyObject *future_class = KevLoop_FutureClass(state);
+    PyObject *future_class = class_in(state->futures_module,
+                                      state->str_future_class);
     if (future_class == NULL) {
         return NULL;
     }

@@ -51,7 +51,10 @@ KevOwn_SetAttr(struct own *self, const ModState *state, PyObject *op,
 {
     int r = PyObject_GenericSetAttr(op, name, value);
     for (int i = 0; i < count && state != NULL; i++) {
-        if (name == name_of(state, &table[i])) {
+        if (name == name_of(state, &table[i])
+            || (PyUnicode_Check(name)
+                && PyUnicode_Compare(name, name_of(state, &table[i]))
+                       == 0)) {
             self->replaced |= (unsigned char)(1u << i);
             self->version = 0;
         }
@@ -99,6 +102,9 @@ remember(ModState *state, PyObject *base, PyObject *cls)
     }
     else if (base == state->stream_protocol_type) {
         Py_XSETREF(state->stream_protocol_class, Py_NewRef(cls));
+    }
+    else if (base == state->loop_type) {
+        Py_XSETREF(state->loop_class, Py_NewRef(cls));
     }
     else if (base == state->stream_type) {
         Py_XSETREF(state->stream_class, Py_NewRef(cls));

@@ -89,8 +89,7 @@ KevAio_Setup(PyObject *module, ModState *state)
         return -1;
     }
     state->kwnames_loop = PyTuple_Pack(1, state->str_loop);
-    state->no_args = PyTuple_New(0);
-    if (state->kwnames_loop == NULL || state->no_args == NULL) {
+    if (state->kwnames_loop == NULL) {
         return -1;
     }
     if (KevHandle_Setup(module, state) < 0

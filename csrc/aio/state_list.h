@@ -16,13 +16,12 @@
     X(thread_safe_handle) X(socket_class) X(set_result_unless_cancelled)  \
     X(tasks_module) X(futures_module) X(base_create_task)                 \
     X(offer_gil)                                                          \
-    X(kwnames_loop) X(no_args) X(str_task_class) X(str_future_class)      \
+    X(kwnames_loop) X(str_task_class) X(str_future_class)                 \
     X(context_alias) /* another object that says "context" */             \
     /* interned names */                                                  \
     X(str_context) X(str_run) X(str_underscore_run)                       \
     X(str_underscore_cancelled) X(str_cancel) X(str_time)                 \
-    X(str_run_once) X(str_call_at) X(str_call_soon) X(str_get_debug)      \
-    X(str_check_thread)                                                   \
+    X(str_run_once) X(str_call_at) X(str_check_thread)                    \
     X(str_check_callback)                                                 \
     X(str_callback_failed) X(str_run_handle_debug)                        \
     X(str_stream_failed) X(str_stream_class) X(str_accept_failed)         \
@@ -35,7 +34,7 @@
     X(str_loop) X(str_datagram_received) X(str_datagrams_received)        \
     X(str_error_received)                                                 \
     X(pipe_reader_type) X(pipe_writer_type) X(str_underscore_fileno)      \
-    X(str_underscore_closing)                                              \
+    X(str_underscore_closing)                                             \
     X(str_protocol) X(str_read_end) X(str_read_failed)                    \
     X(str_write_slowly) X(str_write_failed) X(str_write_on_failed)        \
     X(str_all_written) X(str_keep)                                        \
@@ -47,8 +46,7 @@
     X(str_underscore_run, "_run")                                         \
     X(str_underscore_cancelled, "_cancelled") X(str_cancel, "cancel")     \
     X(str_time, "time") X(str_run_once, "_run_once")                      \
-    X(str_call_at, "call_at") X(str_call_soon, "call_soon")               \
-    X(str_get_debug, "get_debug")                                         \
+    X(str_call_at, "call_at")                                             \
     X(str_check_thread, "_check_thread")                                  \
     X(str_check_callback, "_check_callback")                              \
     X(str_callback_failed, "_callback_failed")                            \
@@ -76,7 +74,7 @@
     X(str_datagrams_received, "datagrams_received")                       \
     X(str_error_received, "error_received")                               \
     X(str_underscore_fileno, "_fileno")                                   \
-    X(str_underscore_closing, "_closing")                                \
+    X(str_underscore_closing, "_closing")                                 \
     X(str_protocol, "_protocol")                                          \
     X(str_read_end, "_read_end") X(str_read_failed, "_read_failed")       \
     X(str_write_slowly, "_write_slowly")                                  \
@@ -102,7 +100,6 @@ struct op_freelist {
 struct aio_cache {
     struct handle_freelist handles;
     struct op_freelist ops;
-    struct PyMethodDef *task_wakeup;  /* asyncio's, once it was seen */
 };
 
 #endif

@@ -43,11 +43,11 @@ struct op_kind {
     void (*settle)(struct OpObject *op);
     /* What was awaited raised, which may be caught here; or NULL. */
     enum op_step (*failed)(struct OpObject *op, PyObject **ret);
+    /* The name of asyncio's method that waits for it, if another; or NULL. */
+    const char *waits_as;
     /* Is there nothing to wait for, and None the result?  It calls nobody, and
        may say no if that is not plain; or NULL. */
     int (*is_none)(const struct OpObject *op);
-    /* The owner is a reader. */
-    char reads;
 };
 
 typedef struct OpObject {
@@ -95,7 +95,7 @@ KevOp_IsOurs(PyObject *stop)
         && self->dict == NULL && self->notes == NULL
         && !self->suppress_context
         && self->value != NULL && PyBytes_CheckExact(self->value)
-        && PyTuple_CheckExact(self->args) && Py_REFCNT(self->args) == 1
+        && self->args != NULL && PyTuple_CheckExact(self->args)
         && PyTuple_GET_SIZE(self->args) == 1
         && PyTuple_GET_ITEM(self->args, 0) == self->value;
 }
@@ -156,41 +156,6 @@ int KevStreams_WakeUp(ModState *state, PyObject *waiter);
 int KevWait_Begin(ModState *state, PyObject *future);
 PySendResult KevWait_End(ModState *state, PyObject *future, PyObject **ret);
 
-/* A reader's future and handle from wait to wait; zero to begin with. */
-struct waiting {
-    PyObject *future;         // strong: asyncio's in C; or NULL
-    PyObject *handle;         // strong: wakes the task; or NULL
-    struct LoopObject *loop;  // strong: the future's, of ours; or NULL
-    char woken;               /* by us, and he who waited does not know yet */
-};
-
-/* Is it known that this future is done, its result None? */
-static inline int
-KevWait_IsWoken(const struct waiting *self, PyObject *future)
-{
-    return self->woken && self->future == future;
-}
-
-/* loop.create_future(), for a wait that KevWait_Settle() ends. */
-PyObject *KevWait_New(ModState *state, struct waiting *self, PyObject *loop);
-
-/* KevStreams_WakeUp(). */
-int KevWait_WakeUp(ModState *state, struct waiting *self, PyObject *future);
-
-/* The wait for this future has ended in any way. */
-void KevWait_Settle(struct waiting *self, PyObject *future);
-
-void KevWait_Clear(struct waiting *self);
-
-static inline int
-KevWait_Traverse(struct waiting *self, visitproc visit, void *arg)
-{
-    Py_VISIT(self->future);
-    Py_VISIT(self->handle);
-    Py_VISIT((PyObject *)self->loop);
-    return 0;
-}
-
 /* ---- the reader: streams_reader.c, streams_read.c ---------------------- */
 
 typedef struct {
@@ -200,7 +165,6 @@ typedef struct {
     PyObject *loop;         // strong; each of these may be NULL or None
     PyObject *limit;        // strong: as it was given
     PyObject *waiter;       // strong: the future of the one who reads
-    struct waiting waiting;
     PyObject *exception;    // strong
     PyObject *transport;    // strong
     Py_ssize_t limit_bytes;
@@ -256,6 +220,9 @@ int KevReader_MaybeResume(ReaderObject *self);
 
 /* Resume a transport that was paused.  0 or -1. */
 int KevReader_Resume(ReaderObject *self);
+
+/* The settle() of all that reads: nobody waits any more. */
+void KevReader_SettleWait(OpObject *op);
 
 /* The methods that are awaited. */
 PyObject *KevReader_Read(PyObject *self, PyObject *const *args,

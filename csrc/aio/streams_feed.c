@@ -269,21 +269,15 @@ look_up_future(ModState *state)
         return 0;
     }
     PyObject *type = state->future_type;
-    if (look_up_optional("_asyncio", "Task", &state->task_type) < 0
-        || (state->future_set_result = PyObject_GetAttr(
-                type, state->str_set_result)) == NULL
+    if ((state->future_set_result = PyObject_GetAttr(
+             type, state->str_set_result)) == NULL
         || (state->future_result = PyObject_GetAttr(
                 type, state->str_result)) == NULL
         || (state->future_blocking = PyObject_GetAttr(
-                type, state->str_blocking)) == NULL
-        || (state->future_loop = PyObject_GetAttr(
-                type, state->str_underscore_loop)) == NULL
-        || (state->future_uncall = PyObject_GetAttr(
-                type, state->str_remove_done_callback)) == NULL) {
+                type, state->str_blocking)) == NULL) {
         return -1;
     }
-    if (!Py_IS_TYPE(state->future_blocking, &PyGetSetDescr_Type)
-        || !Py_IS_TYPE(state->future_loop, &PyGetSetDescr_Type)) {
+    if (!Py_IS_TYPE(state->future_blocking, &PyGetSetDescr_Type)) {
         /* Not the one that we know: it is a stranger. */
         Py_SETREF(state->future_type, Py_NewRef(Py_None));
     }

@@ -209,37 +209,15 @@ finish(OpObject *self, enum op_step step, PyObject **ret)
     return PYGEN_ERROR;
 }
 
-/* The state of the wait, if it is a reader's, else NULL. */
-static inline struct waiting *
-waiting_of(OpObject *self)
-{
-    return self->kind->reads ? &((ReaderObject *)self->owner)->waiting : NULL;
-}
-
-static inline int
-is_woken(OpObject *self)
-{
-    struct waiting *waiting = waiting_of(self);
-    return waiting != NULL && KevWait_IsWoken(waiting, self->waiter);
-}
-
 /* What is awaited goes on.  PYGEN_NEXT: it waits, for *ret; else it has ended,
    with self->value or an exception. */
 static PySendResult
 resume(OpObject *self, PyObject **ret)
 {
     PyObject *value = NULL;
-    PySendResult sent;
-    if (self->inner != NULL) {
-        sent = PyIter_Send(self->inner, Py_None, &value);
-    }
-    else if (is_woken(self)) {
-        value = Py_NewRef(Py_None);
-        sent = PYGEN_RETURN;
-    }
-    else {
-        sent = KevWait_End(self->state, self->waiter, &value);
-    }
+    PySendResult sent = self->inner != NULL
+        ? PyIter_Send(self->inner, Py_None, &value)
+        : KevWait_End(self->state, self->waiter, &value);
     if (sent == PYGEN_NEXT) {
         *ret = value;
         return PYGEN_NEXT;
@@ -359,16 +337,20 @@ KevOp_DropStop(LoopObject *loop)
     KevErr_SetRaised(exc);
 }
 
-/* Puts value, stolen, in the place of the last one. */
-static void
+/* Puts value, stolen, in the place of the last one.  1, or 0 if it cannot. */
+static int
 refill(PyObject *stop, PyObject *value)
 {
     PyStopIterationObject *self = (PyStopIterationObject *)stop;
-    PyObject *before = self->value;
-    PyTuple_SET_ITEM(self->args, 0, Py_NewRef(value));
-    self->value = value;
-    Py_DECREF(before);
-    Py_DECREF(before);
+    /* Not the last ones again: a tuple may have a hash. */
+    PyObject *args = PyTuple_Pack(1, value);
+    if (args == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_SETREF(self->args, args);
+    Py_SETREF(self->value, value);
+    return 1;
 }
 
 /* Raises the StopIteration of a result, stolen: bytes. */
@@ -376,8 +358,7 @@ static void
 stop_with(LoopObject *loop, PyObject *value)
 {
     PyObject *stop = loop->stop;
-    if (stop != NULL && KevOp_IsOurs(stop)) {
-        refill(stop, value);
+    if (stop != NULL && KevOp_IsOurs(stop) && refill(stop, value)) {
         KevErr_SetRaised(Py_NewRef(stop));
         return;
     }
@@ -398,13 +379,24 @@ stop_with(LoopObject *loop, PyObject *value)
     Py_DECREF(loop);
 }
 
-/* The loop in one of whose callbacks a read goes on, or NULL. */
-static inline LoopObject *
+/* The loop in one of whose callbacks a reader's operation ends, or NULL; nor
+   if an exception is being handled, which would be the context of ours. */
+static LoopObject *
 loop_of(OpObject *self)
 {
-    struct waiting *waiting = MAY_REUSE ? waiting_of(self) : NULL;
-    return waiting != NULL && waiting->loop != NULL
-        && waiting->loop->running != NULL ? waiting->loop : NULL;
+    ModState *state = self->state;
+    if (!MAY_REUSE || self->kind->settle != KevReader_SettleWait) {
+        return NULL;
+    }
+    PyObject *loop = ((ReaderObject *)self->owner)->loop;
+    if (loop == NULL || !KevStreams_Is(loop, state->loop_class,
+                                       state->loop_type)
+        || !((LoopObject *)loop)->dispatching) {
+        return NULL;
+    }
+    PyObject *handled = PyErr_GetHandledException();
+    Py_XDECREF(handled);
+    return handled == NULL ? (LoopObject *)loop : NULL;
 }
 
 static PyObject *

@@ -42,7 +42,7 @@ wait_here(OpObject *op, const char *function)
     if (self->paused && KevReader_Resume(self) < 0) {
         return OP_ERROR;
     }
-    PyObject *future = KevWait_New(self->state, &self->waiting, self->loop);
+    PyObject *future = KevStreams_NewFuture(self->state, self->loop);
     if (future == NULL) {
         return OP_ERROR;
     }
@@ -60,11 +60,13 @@ static enum op_step
 wait_for_data(OpObject *op)
 {
     ReaderObject *self = reader_of(op);
+    const char *function = op->kind->waits_as != NULL
+        ? op->kind->waits_as : op->kind->name;
     if (KevReader_Owns(self, READER_WAIT_FOR_DATA)) {
-        return wait_here(op, op->kind->name);
+        return wait_here(op, function);
     }
     PyObject *awaitable = PyObject_CallMethod(
-        op->owner, "_wait_for_data", "s", op->kind->name);
+        op->owner, "_wait_for_data", "s", function);
     if (awaitable == NULL) {
         return OP_ERROR;
     }
@@ -74,14 +76,13 @@ wait_for_data(OpObject *op)
 }
 
 /* The wait is over: nobody waits. */
-static void
-settle_wait(OpObject *op)
+void
+KevReader_SettleWait(OpObject *op)
 {
     if (op->waiter != NULL) {
         ReaderObject *self = reader_of(op);
         self->wanted = 0;
         Py_CLEAR(self->waiter);
-        KevWait_Settle(&self->waiting, op->waiter);
     }
 }
 
@@ -104,8 +105,7 @@ static const struct op_kind wait_kind = {
     .name = "_wait_for_data",
     .qualname = "StreamReader._wait_for_data",
     .step = wait_step,
-    .settle = settle_wait,
-    .reads = 1,
+    .settle = KevReader_SettleWait,
 };
 
 /* ---- results -------------------------------------------------------- */
@@ -184,8 +184,7 @@ static const struct op_kind read_kind = {
     .name = "read",
     .qualname = "StreamReader.read",
     .step = read_step,
-    .settle = settle_wait,
-    .reads = 1,
+    .settle = KevReader_SettleWait,
 };
 
 /* ---- read(-1): until the end ---------------------------------------- */
@@ -282,8 +281,7 @@ static const struct op_kind read_all_kind = {
     .name = "read",
     .qualname = "StreamReader.read",
     .step = read_all_step,
-    .settle = settle_wait,
-    .reads = 1,
+    .settle = KevReader_SettleWait,
 };
 
 /* ---- readexactly(n) ------------------------------------------------- */
@@ -324,8 +322,7 @@ static const struct op_kind readexactly_kind = {
     .name = "readexactly",
     .qualname = "StreamReader.readexactly",
     .step = readexactly_step,
-    .settle = settle_wait,
-    .reads = 1,
+    .settle = KevReader_SettleWait,
 };
 
 /* ---- looking for separators ----------------------------------------- */
@@ -564,8 +561,7 @@ static const struct op_kind readuntil_kind = {
     .name = "readuntil",
     .qualname = "StreamReader.readuntil",
     .step = readuntil_step,
-    .settle = settle_wait,
-    .reads = 1,
+    .settle = KevReader_SettleWait,
 };
 
 /* ---- readline() ----------------------------------------------------- */
@@ -684,9 +680,9 @@ readline_step(OpObject *op, PyObject **ret)
 static const struct op_kind readline_kind = {
     .name = "readline",
     .qualname = "StreamReader.readline",
+    .waits_as = "readuntil",
     .step = readline_step,
-    .settle = settle_wait,
-    .reads = 1,
+    .settle = KevReader_SettleWait,
     .failed = readline_failed,
 };
 
@@ -739,9 +735,9 @@ anext_failed(OpObject *op, PyObject **ret)
 static const struct op_kind anext_kind = {
     .name = "__anext__",
     .qualname = "StreamReader.__anext__",
+    .waits_as = "readuntil",
     .step = anext_step,
-    .settle = settle_wait,
-    .reads = 1,
+    .settle = KevReader_SettleWait,
     .failed = anext_failed,
 };
 

@@ -17,7 +17,7 @@ wake_up(ReaderObject *self)
     }
     PyObject *waiter = self->waiter;
     self->waiter = NULL;
-    int r = KevWait_WakeUp(self->state, &self->waiting, waiter);
+    int r = KevStreams_WakeUp(self->state, waiter);
     Py_DECREF(waiter);
     return r;
 }
@@ -424,7 +424,7 @@ reader_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->waiter);
     Py_VISIT(self->exception);
     Py_VISIT(self->transport);
-    return KevWait_Traverse(&self->waiting, visit, arg);
+    return 0;
 }
 
 static int
@@ -433,7 +433,6 @@ reader_clear(PyObject *op)
     ReaderObject *self = (ReaderObject *)op;
     Py_CLEAR(self->loop);
     Py_CLEAR(self->limit);
-    KevWait_Clear(&self->waiting);
     Py_CLEAR(self->waiter);
     Py_CLEAR(self->exception);
     Py_CLEAR(self->transport);

@@ -143,10 +143,11 @@ def test_dropped_while_it_waits(reader):
 
 
 def test_second_reader_is_refused(reader):
-    """Two reads cannot wait at once; the words name the second's method."""
+    """Two reads cannot wait at once; the words name the method that
+    waits, which for readline() is readuntil()."""
     first = reader.read(1)
     first.send(None)
-    with pytest.raises(RuntimeError, match=r"readline\(\) called while another"):
+    with pytest.raises(RuntimeError, match=r"readuntil\(\) called while another"):
         reader.readline().send(None)
     first.close()
 

@@ -1,5 +1,6 @@
-"""What a reader uses again from wait to wait shows nowhere: each body here runs
-with asyncio's streams and with ours, on both loops."""
+"""The future that a read waits for, and what a program may do with it and with
+what is queued for it: each body runs with asyncio's streams and with ours, on
+both loops."""
 import asyncio
 import asyncio.streams
 import contextvars
@@ -11,8 +12,6 @@ import pytest
 
 import kevent
 from kevent import streams
-
-from .conftest import FACTORIES
 
 KINDS = {"standard": asyncio.streams, "kevent": streams}
 ROUNDS = 20
@@ -316,40 +315,23 @@ def test_a_replaced_create_future_is_called(run, feed, monkeypatch):
     run(main())
 
 
-def test_a_method_put_into_the_dict(module, loop_name):
-    """What is in vars(loop) before the loop runs is called; what is put there
-    by a callback is called by all but our reader on our loop (DIFFERENCES)."""
-    calls = []
-
+def test_a_method_put_into_the_dict(run, feed):
+    """What a callback puts into vars(loop), which no setattr() sees, is called."""
     async def main():
         loop = asyncio.get_running_loop()
-        async with Connection(module) as (reader, peer):
-            await talk(reader, peer, 5)
-            before = calls.count("task_wakeup")
-            vars(loop).pop("call_soon", None)
-            await talk(reader, peer, 5)
-            assert not was_there or before >= 5
-            del calls[:]
-            put_into(loop)
-            await talk(reader, peer, 5)
-            vars(loop).pop("call_soon")
-            return calls.count("task_wakeup")
+        calls = []
 
-    def put_into(loop):
         def call_soon(callback, *args, **kwargs):
             calls.append(getattr(callback, "__name__", None))
             return type(loop).call_soon(loop, callback, *args, **kwargs)
 
-        vars(loop)["call_soon"] = call_soon
-
-    for was_there in (False, True):
-        with asyncio.Runner(loop_factory=FACTORIES[loop_name]) as runner:
-            if was_there:
-                put_into(runner.get_loop())
-            del calls[:]
-            seen = runner.run(main())
-            if loop_name == "asyncio" or module is not streams or was_there:
-                assert seen >= 5
+        async with feed() as (reader, peer):
+            await talk(reader, peer, 5)
+            vars(loop)["call_soon"] = call_soon
+            await talk(reader, peer, 5)
+            vars(loop).pop("call_soon")
+            assert calls.count("task_wakeup") >= 5
+    run(main())
 
 
 def test_a_cancelled_handle_wakes_nobody(run, feed):
@@ -592,50 +574,6 @@ def test_the_end_of_a_handle_that_begins_a_wait(run, feed):
     run(main())
 
 
-class Looking(type):
-    """A metaclass that does something when call_soon is looked up."""
-
-    work = None
-
-    def __getattribute__(cls, name):
-        work, metaclass = Looking.work, type(cls)
-        if name == "call_soon" and work is not None and metaclass is Looking:
-            Looking.work = None
-            work()
-        return type.__getattribute__(cls, name)
-
-
-def test_a_metaclass_that_closes_the_read():
-    """Looking at the loop's class may end the wait that is being served."""
-    class Loop(kevent.EventLoop, metaclass=Looking):
-        pass
-
-    async def main():
-        async with Connection(streams) as (reader, peer):
-            reads = []
-
-            async def read():
-                while True:
-                    reads.append(reader.readline())
-                    await reads[-1]
-
-            task = asyncio.create_task(read())
-            for _ in range(3):
-                await waits(reader)
-                peer.send(b"line\n")
-                await until(lambda: reader._waiter is None)
-            await waits(reader)
-            Looking.work = reads[-1].close
-            Loop.changed = True
-            peer.send(b"line\n")
-            await until(lambda: Looking.work is None)
-            await asyncio.sleep(0)
-            await ended(task)
-
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(main())
-
-
 def test_a_cancelled_future_and_data(run, module):
     """A future that is cancelled before the data has come ends the read so."""
     async def main():
@@ -829,4 +767,58 @@ def test_one_read_is_one_message(run, feed):
                 assert len(await reader.read(65536)) == 1000
             peer.send(b"y" * 5000)
             assert len(await reader.read(65536)) == 5000
+    run(main())
+
+
+def test_the_name_in_an_error(run, module):
+    """Two that read at once: the error names the method that waits."""
+    async def main():
+        loop = asyncio.get_running_loop()
+        said = []
+        for second in ("readline", "readuntil", "read", "__anext__", "readexactly"):
+            reader = module.StreamReader(loop=loop)
+            first = reader.read(1)
+            first.send(None)
+            other = getattr(reader, second)(*([3] if second == "readexactly" else []))
+            with pytest.raises(RuntimeError) as info:
+                other.send(None)
+            said.append(str(info.value).split("(")[0])
+            first.close()
+        assert said == ["readuntil", "readuntil", "read", "readuntil", "readexactly"]
+    run(main())
+
+
+def test_a_subclass_that_waits(run, module):
+    """_wait_for_data() of a subclass is told the name that asyncio tells."""
+    names = []
+
+    class Reader(module.StreamReader):
+        async def _wait_for_data(self, func_name):
+            names.append(func_name)
+            self.feed_data(b"line\n")
+
+    async def main():
+        reader = Reader(loop=asyncio.get_running_loop())
+        assert await reader.readline() == b"line\n"
+        async for line in reader:
+            assert line == b"line\n"
+            break
+    run(main())
+    assert names == ["readuntil", "readuntil"]
+
+
+def test_setattr_by_another_string(run, module, feed):
+    """A method set by a name that is equal, not the same string, is called."""
+    async def main():
+        async with feed() as (reader, peer):
+            await talk(reader, peer, 3)
+            calls = []
+            name = "".join(["feed", "_data"])
+            original = reader.feed_data
+            setattr(type(reader), "changed", 1)
+            reader.__setattr__(name, lambda data: (calls.append(bytes(data)), original(data)))
+            peer.send(b"line\n")
+            assert await reader.readline() == b"line\n"
+            assert calls == [b"line\n"]
+            del type(reader).changed
     run(main())
