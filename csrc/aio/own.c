@@ -44,6 +44,15 @@ KevOwn_Look(struct own *self, const ModState *state, PyTypeObject *type,
     self->version = type->tp_version_tag;
 }
 
+/* Two interned strings are one if they are equal. */
+static inline int
+is_named(PyObject *name, PyObject *interned)
+{
+    return name == interned
+        || (PyUnicode_Check(name) && !PyUnicode_CHECK_INTERNED(name)
+            && PyUnicode_Compare(name, interned) == 0);
+}
+
 int
 KevOwn_SetAttr(struct own *self, const ModState *state, PyObject *op,
                const struct own_method *table, int count, PyObject *name,
@@ -51,10 +60,7 @@ KevOwn_SetAttr(struct own *self, const ModState *state, PyObject *op,
 {
     int r = PyObject_GenericSetAttr(op, name, value);
     for (int i = 0; i < count && state != NULL; i++) {
-        if (name == name_of(state, &table[i])
-            || (PyUnicode_Check(name)
-                && PyUnicode_Compare(name, name_of(state, &table[i]))
-                       == 0)) {
+        if (is_named(name, name_of(state, &table[i]))) {
             self->replaced |= (unsigned char)(1u << i);
             self->version = 0;
         }

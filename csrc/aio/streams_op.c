@@ -358,9 +358,13 @@ static void
 stop_with(LoopObject *loop, PyObject *value)
 {
     PyObject *stop = loop->stop;
-    if (stop != NULL && KevOp_IsOurs(stop) && refill(stop, value)) {
-        KevErr_SetRaised(Py_NewRef(stop));
-        return;
+    if (stop != NULL && KevOp_IsOurs(stop)) {
+        Py_INCREF(stop);  /* making a tuple may run the collector */
+        if (refill(stop, value)) {
+            KevErr_SetRaised(stop);
+            return;
+        }
+        Py_DECREF(stop);
     }
     Py_INCREF(loop);
     stop = PyObject_CallOneArg(PyExc_StopIteration, value);
