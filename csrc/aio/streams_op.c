@@ -321,6 +321,13 @@ as_iterator(PySendResult sent, PyObject *value)
     return sent == PYGEN_NEXT ? value : NULL;
 }
 
+/* Before 3.12 and from 3.15 on an await asks am_send, which needs none. */
+#if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030F0000
+#define AWAITS_BY_NEXT 1
+#else
+#define AWAITS_BY_NEXT 0
+#endif
+
 /* A larger result is not kept. */
 #define STOP_LARGEST (16 * 1024)
 
@@ -389,7 +396,8 @@ static LoopObject *
 loop_of(OpObject *self)
 {
     ModState *state = self->state;
-    if (!MAY_REUSE || self->kind->settle != KevReader_SettleWait) {
+    if (!AWAITS_BY_NEXT || !MAY_REUSE
+        || self->kind->settle != KevReader_SettleWait) {
         return NULL;
     }
     PyObject *loop = ((ReaderObject *)self->owner)->loop;
