@@ -49,19 +49,6 @@ int KevRbuf_Append(struct rbuf *self, PyObject *data, Py_ssize_t wanted);
 int KevRbuf_AppendBytes(struct rbuf *self, const char *bytes,
                         Py_ssize_t size, Py_ssize_t wanted);
 
-/* KevRbuf_Append() of a bytes object to an empty buffer that is no bytearray,
-   with nothing more wanted. */
-static inline void
-KevRbuf_Put(struct rbuf *self, PyObject *bytes)
-{
-    PyObject *before = self->store;
-    self->store = Py_NewRef(bytes);
-    self->start = 0;
-    self->end = PyBytes_GET_SIZE(bytes);
-    self->ours = 0;
-    Py_XDECREF(before);
-}
-
 /* Where what is wanted can be put behind what is there without a copy later:
    *ret_room bytes, valid until the next call; NULL if it is not worth it.
    KevRbuf_Commit() must follow: so many bytes (or 0) have been put there. */

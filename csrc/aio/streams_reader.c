@@ -167,16 +167,11 @@ int
 KevReader_FeedWhole(ReaderObject *self, PyObject *bytes, const char *rest,
                     Py_ssize_t rest_size)
 {
-    int r = 0;
+    int r;
     KEV_GUARD(self);
-    if (KevReader_TakesWhole(self, PyBytes_GET_SIZE(bytes))) {
-        KevRbuf_Put(&self->buffer, bytes);
-    }
-    else {
-        r = check_not_eof(self);
-        if (r == 0) {
-            r = KevRbuf_Append(&self->buffer, bytes, self->wanted);
-        }
+    r = check_not_eof(self);
+    if (r == 0) {
+        r = KevRbuf_Append(&self->buffer, bytes, self->wanted);
     }
     if (r == 0 && rest_size > 0) {
         r = KevRbuf_AppendBytes(&self->buffer, rest, rest_size, self->wanted);
