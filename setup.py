@@ -6,8 +6,12 @@ KEVENT_COVERAGE=1, KEVENT_WERROR=1 (warnings are errors: CI).
 import os
 import sys
 from glob import glob
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError
 
 if not sys.platform.startswith("linux"):
     raise SystemExit("kevent is for Linux only: it stands on epoll")
@@ -24,6 +28,7 @@ compile_args = [
     "-Wno-unused-parameter",    # slots have fixed signatures
 ]
 link_args = []
+whole_args = []
 macros = []
 if flag("KEVENT_DEBUG"):
     compile_args += ["-Og", "-g3", "-UNDEBUG"]
@@ -31,6 +36,8 @@ if flag("KEVENT_DEBUG"):
 else:
     # Calls into Python go through the table of addresses, not by a stub to it.
     compile_args += ["-O3", "-g", "-fno-plt"]
+    if not flag("KEVENT_SANITIZE") and not flag("KEVENT_COVERAGE"):
+        whole_args = ["-flto=auto", "-O3"]
 if flag("KEVENT_WERROR"):
     compile_args.append("-Werror")
 if flag("KEVENT_COVERAGE"):
@@ -42,7 +49,34 @@ if flag("KEVENT_SANITIZE"):
     link_args.append(wanted)
     macros.append(("KEV_NO_FREELIST", "1"))
 
+
+class BuildExt(build_ext):
+    """Optimizes all files as one where the compiler and its linker can."""
+
+    def build_extensions(self):
+        if whole_args and self.can(whole_args):
+            for extension in self.extensions:
+                extension.extra_compile_args += whole_args
+                extension.extra_link_args += whole_args
+        super().build_extensions()
+
+    def can(self, args):
+        """Whether a library can be built with these arguments."""
+        with TemporaryDirectory() as folder:
+            source = Path(folder, "empty.c")
+            source.write_text("int empty(void);\nint empty(void) { return 0; }\n")
+            try:
+                objects = self.compiler.compile(
+                    [str(source)], output_dir="/", extra_postargs=[*args, "-Werror"])
+                self.compiler.link_shared_object(
+                    objects, str(source.with_suffix(".so")), extra_postargs=args)
+            except (CompileError, LinkError):
+                return False
+        return True
+
+
 setup(
+    cmdclass={"build_ext": BuildExt},
     ext_modules=[
         Extension(
             "kevent._core",

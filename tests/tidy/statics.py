@@ -69,8 +69,9 @@ def writable(path: str) -> Counter[str]:
         # Num: Value Size Type Bind Vis Ndx Name
         elif whole and len(words) == 8 and words[3] in ("OBJECT", "TLS", "COMMON") \
                 and words[6] in sections | {"COM"}:
-            # The compiler numbers what is static in a function.
-            found[re.sub(r"\.\d+$", "", words[7])] += 1
+            # The compiler numbers what is static in a function, and the linker
+            # says which of several files it is of, if it optimizes them as one.
+            found[re.sub(r"(\.lto_priv|\.\d+)+$", "", words[7])] += 1
     return found
 
 

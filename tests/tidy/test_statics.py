@@ -60,3 +60,20 @@ def test_the_name_of_a_table_is_no_pass(tmp_path):
 def test_stripped(tmp_path):
     """A file in which nothing can be seen does not pass."""
     assert "stripped" in slips_of(tmp_path, "", "-s")[0]
+
+
+@pytest.mark.parametrize("planted, expected", [
+    ("", []),
+    ("static PyObject *kept; if (!kept) kept = object; take(kept);", ["kept"]),
+])
+def test_files_that_are_optimized_as_one(tmp_path, planted, expected):
+    """Names that several files have, and the linker tells apart, are known again."""
+    sources = []
+    for name in ("one", "other"):
+        sources.append(str(tmp_path / f"{name}.c"))
+        (tmp_path / f"{name}.c").write_text(
+            (SOURCE % planted).replace("use(", f"use_{name}(").replace("Thing_Def", f"{name}_def"))
+    library = str(tmp_path / "both.so")
+    subprocess.run(["cc", "-O2", "-fPIC", "-shared", "-flto=auto", *sources, "-o", library],
+                   check=True)
+    assert statics.slips(library, sources) == expected
