@@ -92,6 +92,9 @@ class _LoopSelector(BaseSelector):
 class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
     """An asyncio event loop whose every wake-up comes out of a kevent ring."""
 
+    # Tells the C half when a program has got it, and so may put methods into it.
+    __dict__ = _core.Loop.__dict__["__dict__"]
+
     _stream_class = StreamTransport
     _datagram_class = DatagramTransport
 

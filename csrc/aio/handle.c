@@ -11,30 +11,17 @@
 #include "aio/guard.h"
 #include "aio/handle_parts.h"
 #include "aio/loop.h"
-
-#if defined(Py_GIL_DISABLED) || defined(KEV_NO_FREELIST)
-#define FREELIST_MAX 0
-#else
-#define FREELIST_MAX 256
-#endif
+#include "aio/waiter.h"
 
 /* ---- birth ---------------------------------------------------------- */
 
 static HandleObject *
 handle_alloc(ModState *state)
 {
-#if FREELIST_MAX > 0
-    struct handle_freelist *list = &state->aio.handles;
-    HandleObject *self = list->first;
-    if (self != NULL) {
-        list->first = (HandleObject *)self->callback;
-        list->count--;
-        (void)PyObject_Init((PyObject *)self,
-                            (PyTypeObject *)state->handle_type);
-        return self;
-    }
-#endif
-    return PyObject_GC_New(HandleObject, (PyTypeObject *)state->handle_type);
+    HandleObject *self = KevFreelist_Take(&state->aio.handles,
+                                          state->handle_type);
+    return self != NULL ? self : PyObject_GC_New(
+        HandleObject, (PyTypeObject *)state->handle_type);
 }
 
 /* The stack where a handle is made, as debug mode keeps it.  New reference. */
@@ -398,6 +385,9 @@ KevHandle_RunOwn(ModState *state, LoopObject *loop, HandleObject *self)
     if (cancelled) {
         return 0;
     }
+    if (arg != NULL && KevWaiter_Is(state, arg) && callback != NULL) {
+        Py_SETREF(arg, KevWaiter_GivenTo((WaiterObject *)arg, callback));
+    }
     PyObject *res = call_in_context(state, context, callback, args, arg);
     int r = 0;
     if (res == NULL) {
@@ -523,38 +513,15 @@ KevHandle_ReleaseSlots(HandleObject *self)
     Py_XDECREF(self->source_traceback);
 }
 
-/* The freelist, unless the module is going or gone: what is put there then
-   would never be freed. */
-static struct handle_freelist *
-freelist_of(PyTypeObject *type)
-{
-#if FREELIST_MAX == 0
-    return NULL;
-#else
-    ModState *state = PyType_GetModuleState(type);
-    if (state == NULL) {
-        PyErr_Clear();  /* the collector took the module from the type */
-        return NULL;
-    }
-    return state->handle_type == (PyObject *)type
-        && state->aio.handles.count < FREELIST_MAX
-        ? &state->aio.handles : NULL;
-#endif
-}
-
 static void
 handle_free(HandleObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     KevHandle_ReleaseSlots(self);
     Py_XDECREF(self->arg);
-    struct handle_freelist *list = freelist_of(type);
-    if (list != NULL) {
-        self->callback = (PyObject *)list->first;
-        list->first = self;
-        list->count++;
-    }
-    else {
+    ModState *state = KevState_OfDying(type);
+    if (state == NULL || state->handle_type != (PyObject *)type
+        || !KevFreelist_Keep(&state->aio.handles, (PyObject *)self)) {
         PyObject_GC_Del(self);
     }
     Py_DECREF(type);
@@ -614,18 +581,6 @@ timer_dealloc(PyObject *op)
     Py_TRASHCAN_BEGIN(op, timer_dealloc)
     timer_free(self);
     Py_TRASHCAN_END
-}
-
-void
-KevHandle_FreelistClear(ModState *state)
-{
-    struct handle_freelist *list = &state->aio.handles;
-    while (list->first != NULL) {
-        HandleObject *self = list->first;
-        list->first = (HandleObject *)self->callback;
-        PyObject_GC_Del(self);
-    }
-    list->count = 0;
 }
 
 /* ---- the types ------------------------------------------------------ */

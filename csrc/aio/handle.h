@@ -93,6 +93,5 @@ int KevHandle_CheckSlot(PyObject *base, const char *name, size_t offset);
 
 int KevHandle_Setup(PyObject *module, ModState *state);
 int KevSafeHandle_Setup(PyObject *module, ModState *state);
-void KevHandle_FreelistClear(ModState *state);
 
 #endif

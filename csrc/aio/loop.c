@@ -17,6 +17,7 @@
 #include "aio/guard.h"
 #include "aio/sock.h"
 #include "aio/stream.h"
+#include "aio/streams.h"
 #include "mod/errors.h"
 
 #define NS_PER_S 1000000000
@@ -421,6 +422,44 @@ loop_check_closed(PyObject *op, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+const struct own_method KevLoop_Own[LOOP_METHODS] = {
+    [LOOP_CALL_SOON] = OWN_METHOD(str_call_soon, loop_call_soon),
+    [LOOP_CREATE_FUTURE] = OWN_METHOD(str_create_future,
+                                      KevLoop_CreateFuture),
+    [LOOP_GET_DEBUG] = OWN_METHOD(str_get_debug, loop_get_debug),
+};
+
+/* Whether the loop's dict has one of these methods, which may be asked of a
+   key of the program's. */
+static int
+dict_has_own(LoopObject *self)
+{
+    ModState *state = self->state;
+    PyObject *names[LOOP_METHODS] = {
+        state->str_call_soon, state->str_create_future, state->str_get_debug,
+    };
+    PyObject *dict = PyObject_GenericGetDict((PyObject *)self, NULL);
+    int has = dict == NULL ? -1 : 0;
+    for (int i = 0; i < LOOP_METHODS && has == 0; i++) {
+        has = PyDict_Contains(dict, names[i]);
+    }
+    if (has < 0) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(dict);
+    return has != 0;
+}
+
+int
+KevLoop_OwnsFutures(LoopObject *self)
+{
+    const unsigned all = (1u << LOOP_METHODS) - 1;
+    (void)KevOwn_Has(&self->own, self->state, Py_TYPE((PyObject *)self),
+                     KevLoop_Own, LOOP_METHODS, LOOP_CALL_SOON);
+    return self->own.is_own == all && !self->debug
+        && (!self->dict_given || !dict_has_own(self));
+}
+
 /* ---- life ----------------------------------------------------------- */
 
 static void
@@ -459,6 +498,9 @@ loop_release(PyObject *op, PyObject *arg)
     KevReady_Clear(self->held);
     KevLoop_FdsClear(self);
     release_kernel(self);
+    Py_CLEAR(self->done);
+    Py_CLEAR(self->get_loop);
+    KevOp_DropSpares(self);
     Py_RETURN_NONE;
 }
 
@@ -548,6 +590,11 @@ loop_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->transports);
     Py_VISIT(self->transports_data);
     Py_VISIT(self->stop);
+    Py_VISIT(self->done);
+    Py_VISIT(self->get_loop);
+    for (unsigned i = 0; i < self->ops_count; i++) {
+        Py_VISIT((PyObject *)self->ops[i]);
+    }
     int r = KevDatagram_ArenaTraverse(self, visit, arg);
     if (r != 0) {
         return r;
@@ -590,6 +637,9 @@ loop_clear(PyObject *op)
     Py_CLEAR(self->transports);
     Py_CLEAR(self->transports_data);
     Py_CLEAR(self->stop);
+    Py_CLEAR(self->done);
+    Py_CLEAR(self->get_loop);
+    KevOp_DropSpares(self);
     return 0;
 }
 

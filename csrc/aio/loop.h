@@ -12,12 +12,14 @@
 #include "mod/state.h"
 
 #include "aio/handle.h"
+#include "aio/own.h"
 #include "aio/ready.h"
 #include "aio/spare.h"
 #include "aio/timers.h"
 #include "kev/kevent.h"
 #include "kev/owned.h"
 
+struct OpObject;
 struct StreamObject;
 struct TransportObject;
 struct datagram_arena;
@@ -50,6 +52,9 @@ struct loop_idle {
     uint32_t pass;
 };
 
+/* Reads and drains that are over and serve again (streams_op.c). */
+#define LOOP_SPARE_OPS 16
+
 typedef struct LoopObject {
     PyObject_HEAD
     ModState *state;
@@ -79,7 +84,12 @@ typedef struct LoopObject {
     uint32_t single_delivery;     /* number of a batch of one, else 0 */
     uint32_t single_deliveries;   /* twice how many there were */
     struct spares spares;
+    struct OpObject *ops[LOOP_SPARE_OPS];  // strong
+    unsigned ops_count;
     PyObject *stop;               // strong: a StopIteration that serves again
+    PyObject *done;               // strong: a future that is, or NULL
+    PyObject *get_loop;           // strong: what gives the loop, or NULL
+    struct own own;               /* LOOP_METHODS */
     PyObject *task_factory;       // strong; NULL or None: there is none
     PyObject *transports;         /* asyncio's own: WeakValueDictionary */
     PyObject *transports_data;    /* its dict, to see if it is empty */
@@ -98,6 +108,7 @@ typedef struct LoopObject {
     char time_patched;            /* self.time() is not ours */
     char run_once_patched;        /* self._run_once() is not ours */
     char call_at_patched;         /* self.call_at() is not ours */
+    char dict_given;              /* a program may put anything into it */
     char no_sendmmsg;             /* the kernel has none, or hides it */
     uint64_t callbacks_run;
     uint64_t events_seen;
@@ -126,6 +137,19 @@ int KevLoop_DebugCheck(LoopObject *self, PyObject *callback,
 PyObject *KevLoop_CallSoon(LoopObject *self, PyObject *callback,
                            PyObject *const *args, Py_ssize_t nargs,
                            PyObject *context);
+
+/*
+ * What a future does to its loop is done without a look-up if the methods that
+ * it would call are ours and there is nothing that debug mode would add: 1 or
+ * 0.  MakesFutures also asks whether create_future() would make asyncio's in
+ * C: 1, 0, or -1 with an exception.
+ */
+enum loop_method {
+    LOOP_CALL_SOON, LOOP_CREATE_FUTURE, LOOP_GET_DEBUG, LOOP_METHODS,
+};
+extern const struct own_method KevLoop_Own[LOOP_METHODS];
+int KevLoop_OwnsFutures(LoopObject *self);
+int KevLoop_MakesFutures(LoopObject *self);
 
 /* Takes a cancelled timer out of the heap. */
 void KevLoop_TimerCancelled(LoopObject *self, TimerObject *timer);

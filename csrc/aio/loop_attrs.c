@@ -48,7 +48,8 @@ int
 KevLoop_SetAttr(PyObject *op, PyObject *name, PyObject *value)
 {
     LoopObject *self = (LoopObject *)op;
-    if (PyObject_GenericSetAttr(op, name, value) < 0) {
+    if (KevOwn_SetAttr(&self->own, self->state, op, KevLoop_Own, LOOP_METHODS,
+                       name, value) < 0) {
         return -1;
     }
     if (PyUnicode_CompareWithASCIIString(name, "time") == 0
@@ -64,6 +65,27 @@ KevLoop_LookForPatches(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     look_for_patches((LoopObject *)op);
     return PyBool_FromLong(((LoopObject *)op)->run_once_patched);
+}
+
+/* What is put into the dict, no setattr() sees. */
+static PyObject *
+get_dict(PyObject *op, void *closure)
+{
+    KEV_POKE(((LoopObject *)op)->dict_given, 1);
+    return PyObject_GenericGetDict(op, closure);
+}
+
+static int
+set_dict(PyObject *op, PyObject *value, void *closure)
+{
+    KEV_POKE(((LoopObject *)op)->dict_given, 1);
+    if (value != NULL) {
+        return PyObject_GenericSetDict(op, value, closure);
+    }
+    PyObject *empty = PyDict_New();
+    int r = empty == NULL ? -1 : PyObject_GenericSetDict(op, empty, closure);
+    Py_XDECREF(empty);
+    return r;
 }
 
 /* ---- fields ------------------------------------------------------------ */
@@ -233,6 +255,7 @@ KEV_GUARD_SET(set_transports, KevLoop_Monitor)
     {name, get_flag, set_flag, NULL, (void *)offsetof(LoopObject, field)}
 
 PyGetSetDef KevLoop_GetSet[] = {
+    {"__dict__", get_dict, set_dict, NULL, NULL},
     FLAG("_debug", debug),
     FLAG("_stopping", stopping),
     {"_closed", get_flag, set_closed, NULL,

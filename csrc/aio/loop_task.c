@@ -104,6 +104,20 @@ KevLoop_CreateTask(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     return task;
 }
 
+int
+KevLoop_MakesFutures(LoopObject *self)
+{
+    ModState *state = self->state;
+    PyObject *future_class = class_in(state->futures_module,
+                                      state->str_future_class);
+    if (future_class == NULL) {
+        return -1;
+    }
+    int is_known = future_class == state->future_type;
+    Py_DECREF(future_class);
+    return is_known && KevLoop_OwnsFutures(self);
+}
+
 PyObject *
 KevLoop_CreateFuture(PyObject *op, PyObject *Py_UNUSED(ignored))
 {

@@ -89,7 +89,8 @@ KevAio_Setup(PyObject *module, ModState *state)
         return -1;
     }
     state->kwnames_loop = PyTuple_Pack(1, state->str_loop);
-    if (state->kwnames_loop == NULL) {
+    state->kwnames_context = PyTuple_Pack(1, state->str_context);
+    if (state->kwnames_loop == NULL || state->kwnames_context == NULL) {
         return -1;
     }
     if (KevHandle_Setup(module, state) < 0
@@ -112,6 +113,6 @@ KevAio_Setup(PyObject *module, ModState *state)
 void
 KevAio_Teardown(ModState *state)
 {
-    KevHandle_FreelistClear(state);
-    KevOp_FreelistClear(state);
+    KevFreelist_Clear(&state->aio.handles);
+    KevFreelist_Clear(&state->aio.waiters);
 }

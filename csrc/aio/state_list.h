@@ -4,6 +4,7 @@
 #ifndef KEV_AIO_STATE_LIST_H
 #define KEV_AIO_STATE_LIST_H
 
+#include "aio/freelist.h"
 #include "aio/streams_list.h"
 
 #define KEV_AIO_STATE(X)                                                  \
@@ -16,13 +17,14 @@
     X(thread_safe_handle) X(socket_class) X(set_result_unless_cancelled)  \
     X(tasks_module) X(futures_module) X(base_create_task)                 \
     X(offer_gil)                                                          \
-    X(kwnames_loop) X(str_task_class) X(str_future_class)                 \
+    X(kwnames_loop) X(kwnames_context)                                    \
+    X(str_task_class) X(str_future_class)                                 \
     X(context_alias) /* another object that says "context" */             \
     /* interned names */                                                  \
     X(str_context) X(str_run) X(str_underscore_run)                       \
     X(str_underscore_cancelled) X(str_cancel) X(str_time)                 \
-    X(str_run_once) X(str_call_at) X(str_check_thread)                    \
-    X(str_check_callback)                                                 \
+    X(str_run_once) X(str_call_at) X(str_call_soon) X(str_get_debug)      \
+    X(str_check_thread) X(str_check_callback)                             \
     X(str_callback_failed) X(str_run_handle_debug)                        \
     X(str_stream_failed) X(str_stream_class) X(str_accept_failed)         \
     X(str_data_received) X(str_get_buffer) X(str_buffer_updated)          \
@@ -46,7 +48,8 @@
     X(str_underscore_run, "_run")                                         \
     X(str_underscore_cancelled, "_cancelled") X(str_cancel, "cancel")     \
     X(str_time, "time") X(str_run_once, "_run_once")                      \
-    X(str_call_at, "call_at")                                             \
+    X(str_call_at, "call_at") X(str_call_soon, "call_soon")               \
+    X(str_get_debug, "get_debug")                                         \
     X(str_check_thread, "_check_thread")                                  \
     X(str_check_callback, "_check_callback")                              \
     X(str_callback_failed, "_callback_failed")                            \
@@ -83,23 +86,10 @@
     X(str_all_written, "_all_written") X(str_keep, "_keep")               \
     KEV_STREAMS_NAMES(X)
 
-struct HandleObject;
-
-struct handle_freelist {
-    struct HandleObject *first;  /* linked through callback */
-    unsigned count;
-};
-
-struct OpObject;
-
-struct op_freelist {
-    struct OpObject *first;      /* linked through inner */
-    unsigned count;
-};
-
 struct aio_cache {
-    struct handle_freelist handles;
-    struct op_freelist ops;
+    struct kev_freelist handles;
+    struct kev_freelist waiters;
+    const PyMethodDef *task_wakeup;  /* of asyncio's task, once seen */
 };
 
 #endif

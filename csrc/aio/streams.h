@@ -54,6 +54,7 @@ typedef struct OpObject {
     PyObject_HEAD
     ModState *state;
     const struct op_kind *kind;
+    struct LoopObject *loop;  // strong: its loop, if that is ours, or NULL
     PyObject *owner;        // strong: the reader, writer or protocol
     PyObject *inner;        // strong: iterator of what is awaited, or NULL
     PyObject *waiter;       // strong: the future that is awaited, or NULL
@@ -66,9 +67,10 @@ typedef struct OpObject {
     char stage;             /* of the kind's own */
 } OpObject;
 
-/* A new one; owner and arg (may be NULL) are borrowed. */
+/* A new one; owner, its loop and arg (both may be NULL) are borrowed. */
 PyObject *KevOp_New(ModState *state, const struct op_kind *kind,
-                    PyObject *owner, PyObject *arg, Py_ssize_t size);
+                    PyObject *owner, PyObject *loop, PyObject *arg,
+                    Py_ssize_t size);
 
 /* Wait for a future of the loop, made by the caller, whom settle() tells of
    the end; or for any awaitable.  Both borrowed.  OP_AWAIT, OP_WAIT or
@@ -79,7 +81,14 @@ enum op_step KevOp_Await(OpObject *op, PyObject *awaitable);
 /* Raises a stored exception, as the raise statement does.  OP_ERROR. */
 enum op_step KevOp_Raise(PyObject *exc);
 
-void KevOp_FreelistClear(ModState *state);
+/* The result of a step as an iterator gives it; value is stolen. */
+PyObject *KevOp_AsIterator(PySendResult sent, PyObject *value);
+
+/* The exception of throw(type[, value[, traceback]]) is set, or another. */
+void KevOp_SetThrown(PyObject *type, PyObject *value, PyObject *traceback);
+
+/* Lets go of those that a loop keeps to serve again. */
+void KevOp_DropSpares(struct LoopObject *loop);
 
 /*
  * The interpreter takes a result out of its StopIteration and lets that go at
@@ -150,6 +159,9 @@ PyObject *KevStreams_NewFuture(ModState *state, PyObject *loop);
 
 /* Gives a future its result, None, unless it was cancelled.  0 or -1. */
 int KevStreams_WakeUp(ModState *state, PyObject *waiter);
+
+/* The same, asking first, as asyncio does: of a future that is not in C. */
+int KevStreams_WakeAny(ModState *state, PyObject *future);
 
 /* What `await future` does, for asyncio's future in C: before it is given to
    the task, 0 or -1; and when the task goes on.  PYGEN_NEXT: it waits on. */

@@ -261,8 +261,11 @@ static int
 look_up_future(ModState *state)
 {
     if (look_up_optional("_asyncio", "Future", &state->future_type) < 0
+        || look_up_optional("_asyncio", "Task", &state->task_type) < 0
         || look_up_optional("_asyncio", "_get_running_loop",
-                            &state->get_running_loop) < 0) {
+                            &state->get_running_loop) < 0
+        || look_up_optional("asyncio.base_futures", "_future_repr",
+                            &state->future_repr) < 0) {
         return -1;
     }
     if (state->future_type == Py_None) {
@@ -273,6 +276,10 @@ look_up_future(ModState *state)
              type, state->str_set_result)) == NULL
         || (state->future_result = PyObject_GetAttr(
                 type, state->str_result)) == NULL
+        || (state->future_set_exception = PyObject_GetAttr(
+                type, state->str_set_exception)) == NULL
+        || (state->future_cancel = PyObject_GetAttr(
+                type, state->str_cancel)) == NULL
         || (state->future_blocking = PyObject_GetAttr(
                 type, state->str_blocking)) == NULL) {
         return -1;

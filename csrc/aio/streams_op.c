@@ -10,6 +10,7 @@
 #include "aio/compat.h"
 #include "aio/guard.h"
 #include "aio/loop.h"
+#include "aio/waiter.h"
 
 enum op_phase {
     OP_NEW,
@@ -18,90 +19,120 @@ enum op_phase {
     OP_FINISHED,
 };
 
-#if defined(Py_GIL_DISABLED) || defined(KEV_NO_FREELIST)
-#define FREELIST_MAX 0
-#else
-#define FREELIST_MAX 64
-#endif
-
 #ifdef Py_GIL_DISABLED
 #define MAY_REUSE 0
 #else
 #define MAY_REUSE 1
 #endif
 
+/* ---- birth, and rebirth ---------------------------------------------- */
+
+/* One of the loop's that nobody else has, or NULL: a new reference. */
 static OpObject *
-op_alloc(ModState *state)
+take_spare(LoopObject *loop)
 {
-#if FREELIST_MAX > 0
-    struct op_freelist *list = &state->aio.ops;
-    OpObject *self = list->first;
-    if (self != NULL) {
-        list->first = (OpObject *)self->inner;
-        list->count--;
-        (void)PyObject_Init((PyObject *)self, (PyTypeObject *)state->op_type);
-        return self;
+    while (loop->ops_count > 0) {
+        OpObject *self = loop->ops[--loop->ops_count];
+        if (Py_REFCNT((PyObject *)self) == 1 && !self->finalized) {
+            return self;
+        }
+        Py_DECREF((PyObject *)self);
     }
-#endif
-    return PyObject_GC_New(OpObject, (PyTypeObject *)state->op_type);
+    return NULL;
 }
 
-/* Its memory, to the list if it may go there: not one that the collector has
-   finalized, which is remembered in it, nor when the module is going. */
+/* Lets go of owner and loop, which may be their end, and run anything; an
+   exception may be set. */
 static void
-op_free(OpObject *self, PyTypeObject *type)
+let_go(OpObject *self)
 {
-#if FREELIST_MAX > 0
-    ModState *state = PyType_GetModuleState(type);
-    if (state == NULL) {
-        PyErr_Clear();
-    }
-    else if (state->op_type == (PyObject *)type
-             && state->aio.ops.count < FREELIST_MAX
-             && !self->finalized) {
-        self->inner = (PyObject *)state->aio.ops.first;
-        state->aio.ops.first = self;
-        state->aio.ops.count++;
+    PyObject *owner;
+    PyObject *loop;
+    KEV_GUARD(self);
+    owner = self->owner;
+    loop = (PyObject *)self->loop;
+    self->owner = NULL;
+    self->loop = NULL;
+    KEV_UNGUARD();
+    if ((owner != NULL && Py_REFCNT(owner) == 1)
+        || (loop != NULL && Py_REFCNT(loop) == 1)) {
+        PyObject *exc = PyErr_Occurred() ? KevErr_GetRaised() : NULL;
+        Py_XDECREF(owner);
+        Py_XDECREF(loop);
+        KevErr_SetRaised(exc);
         return;
     }
-#endif
-    (void)type;
-    PyObject_GC_Del(self);
+    Py_XDECREF(owner);
+    Py_XDECREF(loop);
+}
+
+/* After each step: if it is over, and that was told, it keeps nobody, and may
+   serve again. */
+static void
+after_step(OpObject *self)
+{
+    LoopObject *loop = self->loop;
+    if (KEV_PEEK(self->phase) != OP_FINISHED || self->owner == NULL) {
+        return;
+    }
+    if (MAY_REUSE && loop != NULL && !loop->closed && !self->finalized
+        && loop->ops_count < LOOP_SPARE_OPS) {
+        loop->ops[loop->ops_count++] =
+            (OpObject *)Py_NewRef((PyObject *)self);
+    }
+    let_go(self);
 }
 
 void
-KevOp_FreelistClear(ModState *state)
+KevOp_DropSpares(LoopObject *loop)
 {
-    struct op_freelist *list = &state->aio.ops;
-    while (list->first != NULL) {
-        OpObject *self = list->first;
-        list->first = (OpObject *)self->inner;
-        PyObject_GC_Del(self);
+    while (loop->ops_count > 0) {
+        Py_DECREF((PyObject *)loop->ops[--loop->ops_count]);
     }
-    list->count = 0;
+}
+
+static OpObject *
+new_op(ModState *state)
+{
+    OpObject *self = PyObject_GC_New(OpObject,
+                                     (PyTypeObject *)state->op_type);
+    if (self != NULL) {
+        self->state = state;
+        self->loop = NULL;
+        self->owner = NULL;
+        self->inner = NULL;
+        self->waiter = NULL;
+        self->value = NULL;
+        self->arg = NULL;
+        self->finalized = 0;
+        self->phase = OP_FINISHED;
+        PyObject_GC_Track((PyObject *)self);
+    }
+    return self;
 }
 
 PyObject *
 KevOp_New(ModState *state, const struct op_kind *kind, PyObject *owner,
-          PyObject *arg, Py_ssize_t size)
+          PyObject *loop, PyObject *arg, Py_ssize_t size)
 {
-    OpObject *self = op_alloc(state);
-    if (self == NULL) {
+    LoopObject *ours = NULL;
+    if (loop != NULL
+        && KevStreams_Is(loop, state->loop_class, state->loop_type)) {
+        ours = (LoopObject *)Py_NewRef(loop);
+    }
+    OpObject *self = ours != NULL ? take_spare(ours) : NULL;
+    if (self == NULL && (self = new_op(state)) == NULL) {
+        Py_XDECREF((PyObject *)ours);
         return NULL;
     }
-    self->state = state;
     self->kind = kind;
+    self->loop = ours;
     self->owner = Py_NewRef(owner);
-    self->inner = NULL;
-    self->waiter = NULL;
-    self->value = NULL;
     self->arg = Py_XNewRef(arg);
     self->size = size;
     self->offset = 0;
-    self->phase = OP_NEW;
-    self->finalized = 0;
     self->stage = 0;
-    PyObject_GC_Track((PyObject *)self);
+    self->phase = OP_NEW;
     return (PyObject *)self;
 }
 
@@ -151,6 +182,10 @@ enum op_step
 KevOp_AwaitFuture(OpObject *self, PyObject *future)
 {
     Py_XSETREF(self->waiter, Py_NewRef(future));
+    if (KevWaiter_Is(self->state, future)) {
+        ((WaiterObject *)future)->blocking = 1;
+        return OP_WAIT;
+    }
     if ((PyObject *)Py_TYPE(future) != self->state->future_type) {
         return KevOp_Await(self, future);
     }
@@ -190,6 +225,8 @@ static PySendResult
 finish(OpObject *self, enum op_step step, PyObject **ret)
 {
     self->phase = OP_FINISHED;
+    Py_CLEAR(self->inner);
+    Py_CLEAR(self->waiter);  /* that could not be awaited */
     Py_CLEAR(self->arg);
     Py_CLEAR(self->value);
     if (step == OP_DONE) {
@@ -274,9 +311,8 @@ start_running(OpObject *self)
 }
 
 static PySendResult
-op_am_send(PyObject *op, PyObject *arg, PyObject **ret)
+send(OpObject *self, PyObject *arg, PyObject **ret)
 {
-    OpObject *self = (OpObject *)op;
     *ret = NULL;
     int phase = start_running(self);
     if (phase < 0) {
@@ -296,9 +332,16 @@ op_am_send(PyObject *op, PyObject *arg, PyObject **ret)
     return sent;
 }
 
-/* The result of a step as an iterator gives it. */
-static PyObject *
-as_iterator(PySendResult sent, PyObject *value)
+static PySendResult
+op_am_send(PyObject *op, PyObject *arg, PyObject **ret)
+{
+    PySendResult sent = send((OpObject *)op, arg, ret);
+    after_step((OpObject *)op);
+    return sent;
+}
+
+PyObject *
+KevOp_AsIterator(PySendResult sent, PyObject *value)
 {
     if (sent == PYGEN_RETURN) {
         if (PyTuple_Check(value) || PyExceptionInstance_Check(value)) {
@@ -344,18 +387,37 @@ KevOp_DropStop(LoopObject *loop)
     KevErr_SetRaised(exc);
 }
 
+/* Newer tuples remember theirs. */
+static inline void
+forget_hash(PyObject *tuple)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    ((PyTupleObject *)tuple)->ob_hash = -1;
+#else
+    (void)tuple;
+#endif
+}
+
 /* Puts value, stolen, in the place of the last one.  1, or 0 if it cannot. */
 static int
 refill(PyObject *stop, PyObject *value)
 {
     PyStopIterationObject *self = (PyStopIterationObject *)stop;
-    /* Not the last ones again: a tuple may have a hash. */
-    PyObject *args = PyTuple_Pack(1, value);
-    if (args == NULL) {
-        PyErr_Clear();
-        return 0;
+    PyObject *args = self->args;
+    if (Py_REFCNT(args) == 1) {
+        PyObject *last = PyTuple_GET_ITEM(args, 0);
+        PyTuple_SET_ITEM(args, 0, Py_NewRef(value));
+        forget_hash(args);
+        Py_DECREF(last);
     }
-    Py_SETREF(self->args, args);
+    else {
+        args = PyTuple_Pack(1, value);
+        if (args == NULL) {
+            PyErr_Clear();
+            return 0;
+        }
+        Py_SETREF(self->args, args);
+    }
     Py_SETREF(self->value, value);
     return 1;
 }
@@ -390,66 +452,69 @@ stop_with(LoopObject *loop, PyObject *value)
     Py_DECREF(loop);
 }
 
-/* The loop in one of whose callbacks a reader's operation ends, or NULL; nor
-   if an exception is being handled, which would be the context of ours. */
-static LoopObject *
-loop_of(OpObject *self)
+/* Is it in a callback of its loop that a reader's operation ends?  Not while
+   an exception is being handled, which would be the context of ours. */
+static int
+may_keep_stop(OpObject *self)
 {
-    ModState *state = self->state;
-    if (!AWAITS_BY_NEXT || !MAY_REUSE
+    if (!AWAITS_BY_NEXT || !MAY_REUSE || self->loop == NULL
+        || !self->loop->dispatching
         || self->kind->settle != KevReader_SettleWait) {
-        return NULL;
-    }
-    PyObject *loop = ((ReaderObject *)self->owner)->loop;
-    if (loop == NULL || !KevStreams_Is(loop, state->loop_class,
-                                       state->loop_type)
-        || !((LoopObject *)loop)->dispatching) {
-        return NULL;
+        return 0;
     }
     PyObject *handled = PyErr_GetHandledException();
     Py_XDECREF(handled);
-    return handled == NULL ? (LoopObject *)loop : NULL;
+    return handled == NULL;
 }
 
+/* The next step, told as an iterator tells it. */
 static PyObject *
-op_iternext(PyObject *op)
+next_of(OpObject *self)
 {
-    OpObject *self = (OpObject *)op;
     if (MAY_REUSE && self->phase == OP_NEW && self->kind->is_none != NULL
         && self->kind->is_none(self)) {
         self->phase = OP_FINISHED;
         return NULL;  /* no exception: the result is None */
     }
     PyObject *value = NULL;
-    PySendResult sent = op_am_send(op, Py_None, &value);
+    PySendResult sent = send(self, Py_None, &value);
     if (sent == PYGEN_RETURN) {
         if (value == Py_None) {
             Py_DECREF(value);
             return NULL;
         }
-        LoopObject *loop = loop_of(self);
-        if (loop != NULL && PyBytes_CheckExact(value)
-            && PyBytes_GET_SIZE(value) <= STOP_LARGEST) {
-            stop_with(loop, value);
+        if (PyBytes_CheckExact(value)
+            && PyBytes_GET_SIZE(value) <= STOP_LARGEST
+            && may_keep_stop(self)) {
+            stop_with(self->loop, value);
             return NULL;
         }
     }
-    return as_iterator(sent, value);
+    return KevOp_AsIterator(sent, value);
+}
+
+static PyObject *
+op_iternext(PyObject *op)
+{
+    PyObject *ret = next_of((OpObject *)op);
+    after_step((OpObject *)op);
+    return ret;
 }
 
 static PyObject *
 op_send(PyObject *op, PyObject *arg)
 {
     PyObject *value = NULL;
-    PySendResult sent = op_am_send(op, arg, &value);
-    return as_iterator(sent, value);
+    PySendResult sent = send((OpObject *)op, arg, &value);
+    PyObject *ret = KevOp_AsIterator(sent, value);
+    after_step((OpObject *)op);
+    return ret;
 }
 
 /* ---- throw and close ------------------------------------------------ */
 
-/* The exception of throw(type[, value[, traceback]]) is set, or another. */
-static void
-set_thrown(PyObject *type, PyObject *value, PyObject *traceback)
+void
+KevOp_SetThrown(PyObject *type, PyObject *value, PyObject *traceback)
 {
     PyObject *exc = NULL;
     if (PyExceptionInstance_Check(type)) {
@@ -518,6 +583,25 @@ throw_inside(OpObject *self, PyObject **ret)
     return value == NULL ? -1 : 0;
 }
 
+/* Goes on with the exception that is set; phase is what it was in. */
+static PyObject *
+go_on_with_exception(OpObject *self, int phase)
+{
+    PyObject *ret = NULL;
+    if (phase == OP_NEW) {
+        return KevOp_AsIterator(finish(self, OP_ERROR, &ret), NULL);
+    }
+    int r = throw_inside(self, &ret);
+    if (r > 0) {
+        self->phase = OP_WAITING;
+        return ret;
+    }
+    settle(self);
+    enum op_step step = next_step(self, r < 0, &ret);
+    PySendResult sent = go_on(self, step, &ret);
+    return KevOp_AsIterator(sent, ret);
+}
+
 static PyObject *
 op_throw(PyObject *op, PyObject *args)
 {
@@ -532,20 +616,10 @@ op_throw(PyObject *op, PyObject *args)
     if (phase < 0) {
         return NULL;
     }
-    set_thrown(type, value, traceback);
-    PyObject *ret = NULL;
-    if (phase == OP_NEW) {
-        return as_iterator(finish(self, OP_ERROR, &ret), NULL);
-    }
-    int r = throw_inside(self, &ret);
-    if (r > 0) {
-        self->phase = OP_WAITING;
-        return ret;
-    }
-    settle(self);
-    enum op_step step = next_step(self, r < 0, &ret);
-    PySendResult sent = go_on(self, step, &ret);
-    return as_iterator(sent, ret);
+    KevOp_SetThrown(type, value, traceback);
+    PyObject *ret = go_on_with_exception(self, phase);
+    after_step(self);
+    return ret;
 }
 
 static PyObject *
@@ -569,6 +643,8 @@ op_close(PyObject *op, PyObject *Py_UNUSED(ignored))
     }
     self->phase = OP_FINISHED;
     Py_CLEAR(self->arg);
+    Py_CLEAR(self->value);
+    after_step(self);
     return res;
 }
 
@@ -609,6 +685,7 @@ op_traverse(PyObject *op, visitproc visit, void *arg)
 {
     OpObject *self = (OpObject *)op;
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT((PyObject *)self->loop);
     Py_VISIT(self->owner);
     Py_VISIT(self->inner);
     Py_VISIT(self->waiter);
@@ -626,6 +703,9 @@ op_clear(PyObject *op)
     Py_CLEAR(self->value);
     Py_CLEAR(self->arg);
     Py_CLEAR(self->owner);
+    LoopObject *loop = self->loop;
+    self->loop = NULL;
+    Py_XDECREF((PyObject *)loop);
     return 0;
 }
 
@@ -666,7 +746,7 @@ op_dealloc(PyObject *op)
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     (void)op_clear(op);
-    op_free((OpObject *)op, type);
+    PyObject_GC_Del(op);
     Py_DECREF(type);
 }
 
@@ -688,6 +768,7 @@ static PyType_Slot op_slots[] = {
     {Py_tp_repr, op_repr},
     {Py_tp_methods, op_methods},
     {Py_tp_getset, op_getset},
+    {Py_tp_iter, PyObject_SelfIter},  /* of what __await__() gives */
     {Py_tp_iternext, op_iternext},
     {Py_am_await, op_await},
     {Py_am_send, op_am_send},
@@ -768,6 +849,7 @@ KevStreams_Setup(PyObject *module, ModState *state)
     if (state->newline == NULL
         || KevModule_AddType(module, &op_spec, NULL, &state->op_type, 0) < 0
         || KevFeed_Setup(state) < 0
+        || KevWaiter_Setup(module, state) < 0
         || KevReader_Setup(module, state) < 0
         || KevStreamProtocol_Setup(module, state) < 0) {
         return -1;

@@ -119,8 +119,8 @@ static const struct op_kind drain_helper_kind = {
 PyObject *
 KevStreamProtocol_DrainHelper(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return KevOp_New(((StreamProtocolObject *)op)->state, &drain_helper_kind,
-                     op, NULL, 0);
+    StreamProtocolObject *self = (StreamProtocolObject *)op;
+    return KevOp_New(self->state, &drain_helper_kind, op, self->loop, NULL, 0);
 }
 
 /* ---- the type ------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "aio/compat.h"
+#include "aio/waiter.h"
 
 #define FOUND_TOO_LONG "Separator is found, but chunk is longer than limit"
 #define NOT_FOUND_TOO_LONG                                                \
@@ -42,7 +43,7 @@ wait_here(OpObject *op, const char *function)
     if (self->paused && KevReader_Resume(self) < 0) {
         return OP_ERROR;
     }
-    PyObject *future = KevStreams_NewFuture(self->state, self->loop);
+    PyObject *future = KevWaiter_New(self->state, self->loop);
     if (future == NULL) {
         return OP_ERROR;
     }
@@ -756,6 +757,14 @@ state_of(PyObject *op)
     return ((ReaderObject *)op)->state;
 }
 
+static inline PyObject *
+new_op(PyObject *op, const struct op_kind *kind, PyObject *arg,
+       Py_ssize_t size)
+{
+    return KevOp_New(state_of(op), kind, op, ((ReaderObject *)op)->loop, arg,
+                     size);
+}
+
 PyObject *
 KevReader_Read(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                PyObject *kwnames)
@@ -768,8 +777,7 @@ KevReader_Read(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
             && as_size(number, &size) < 0)) {
         return NULL;
     }
-    return KevOp_New(state_of(op), size < 0 ? &read_all_kind : &read_kind,
-                     op, NULL, size);
+    return new_op(op, size < 0 ? &read_all_kind : &read_kind, NULL, size);
 }
 
 PyObject *
@@ -783,7 +791,7 @@ KevReader_ReadExactly(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         || as_size(number, &size) < 0) {
         return NULL;
     }
-    return KevOp_New(state_of(op), &readexactly_kind, op, NULL, size);
+    return new_op(op, &readexactly_kind, NULL, size);
 }
 
 PyObject *
@@ -795,14 +803,13 @@ KevReader_ReadUntil(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                                nargs, kwnames, &separator) < 0) {
         return NULL;
     }
-    return KevOp_New(state_of(op), &readuntil_kind, op, separator, 0);
+    return new_op(op, &readuntil_kind, separator, 0);
 }
 
 PyObject *
 KevReader_ReadLine(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return KevOp_New(state_of(op), &readline_kind, op,
-                     state_of(op)->newline, 0);
+    return new_op(op, &readline_kind, state_of(op)->newline, 0);
 }
 
 PyObject *
@@ -814,12 +821,11 @@ KevReader_WaitForData(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
                                args, nargs, kwnames, &name) < 0) {
         return NULL;
     }
-    return KevOp_New(state_of(op), &wait_kind, op, name, 0);
+    return new_op(op, &wait_kind, name, 0);
 }
 
 PyObject *
 KevReader_Anext(PyObject *op)
 {
-    return KevOp_New(state_of(op), &anext_kind, op, state_of(op)->newline,
-                     0);
+    return new_op(op, &anext_kind, state_of(op)->newline, 0);
 }

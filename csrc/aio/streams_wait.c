@@ -8,6 +8,7 @@
 #include "aio/streams.h"
 
 #include "aio/compat.h"
+#include "aio/waiter.h"
 
 PyObject *
 KevStreams_NewFuture(ModState *state, PyObject *loop)
@@ -68,6 +69,9 @@ not_done(ModState *state, PyObject *future, PyObject **ret)
 PySendResult
 KevWait_End(ModState *state, PyObject *future, PyObject **ret)
 {
+    if (KevWaiter_Is(state, future)) {
+        return KevWaiter_End((WaiterObject *)future, ret);
+    }
     PyObject *stack[1] = {future};
     *ret = PyObject_Vectorcall(state->future_result, stack, 1, NULL);
     if (*ret != NULL) {
@@ -100,9 +104,8 @@ forgive_cancelled(ModState *state, PyObject *future)
     return is_cancelled < 0 ? -1 : 0;
 }
 
-/* The same, asked before, as asyncio does: of a future that is not in C. */
-static int
-wake_any(ModState *state, PyObject *future)
+int
+KevStreams_WakeAny(ModState *state, PyObject *future)
 {
     PyObject *cancelled = PyObject_CallMethodNoArgs(future,
                                                     state->str_cancelled);
@@ -120,8 +123,11 @@ wake_any(ModState *state, PyObject *future)
 int
 KevStreams_WakeUp(ModState *state, PyObject *future)
 {
+    if (KevWaiter_Is(state, future)) {
+        return KevWaiter_Wake((WaiterObject *)future);
+    }
     if ((PyObject *)Py_TYPE(future) != state->future_type) {
-        return wake_any(state, future);
+        return KevStreams_WakeAny(state, future);
     }
     PyObject *stack[2] = {future, Py_None};
     PyObject *res = PyObject_Vectorcall(state->future_set_result, stack, 2,

@@ -255,7 +255,8 @@ static const struct op_kind drain_kind = {
 static PyObject *
 writer_drain(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
-    return KevOp_New(((WriterObject *)op)->state, &drain_kind, op, NULL, 0);
+    WriterObject *self = (WriterObject *)op;
+    return KevOp_New(self->state, &drain_kind, op, self->loop, NULL, 0);
 }
 
 /* ---- the type ------------------------------------------------------- */

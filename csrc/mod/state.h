@@ -32,6 +32,18 @@ KevState_OfType(PyTypeObject *type)
     return module == NULL ? NULL : (ModState *)PyModule_GetState(module);
 }
 
+/* Of the type of an object that dies: NULL, without an exception, once the
+   collector has taken the module from the type. */
+static inline ModState *
+KevState_OfDying(PyTypeObject *type)
+{
+    ModState *state = (ModState *)PyType_GetModuleState(type);
+    if (state == NULL) {
+        PyErr_Clear();
+    }
+    return state;
+}
+
 static inline ModState *
 KevState_OfModule(PyObject *module)
 {
