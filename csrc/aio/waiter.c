@@ -74,6 +74,21 @@ loop_of(WaiterObject *self)
         ? (LoopObject *)self->loop : NULL;
 }
 
+/* Keeps made, stolen, which may be NULL with an exception; unless whatever ran
+   while it was made (get_debug(), the collector) has made one, too. */
+static void
+keep_first(PyObject **slot, PyObject *made)
+{
+    if (*slot == NULL) {
+        *slot = made;
+        return;
+    }
+    if (made == NULL) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(made);
+}
+
 /* A method of asyncio's future, which nothing that hangs on it hides. */
 static PyObject *
 call_with(PyObject *method, PyObject *future, PyObject *arg)
@@ -119,14 +134,7 @@ rest_of(WaiterObject *self)
     if (self->rest != NULL) {
         return self->rest;
     }
-    PyObject *rest = new_future(self);
-    if (self->rest == NULL) {
-        self->rest = rest;
-    }
-    else {
-        Py_XDECREF(rest);  /* get_debug() has asked, too */
-        PyErr_Clear();
-    }
+    keep_first(&self->rest, new_future(self));
     return self->rest;
 }
 
@@ -164,7 +172,7 @@ KevWaiter_GivenTo(WaiterObject *self, PyObject *callback)
         return Py_NewRef(self->rest);
     }
     if (loop->done == NULL && KevLoop_OwnsFutures(loop)) {
-        loop->done = new_future(self);
+        keep_first(&loop->done, new_future(self));
     }
     if (loop->done == NULL) {
         PyErr_Clear();
@@ -510,7 +518,8 @@ get_loop_of_all(LoopObject *loop)
 {
     static PyMethodDef method = {"get_loop", give_loop, METH_NOARGS, NULL};
     if (loop->get_loop == NULL) {
-        loop->get_loop = PyCFunction_New(&method, (PyObject *)loop);
+        keep_first(&loop->get_loop,
+                   PyCFunction_New(&method, (PyObject *)loop));
     }
     return Py_XNewRef(loop->get_loop);
 }
