@@ -5,6 +5,9 @@
 #include "aio/streams.h"
 #include "aio/waiter.h"
 
+/* From 3.14 on asyncio's gives the result as often as it is asked. */
+#define IS_OVER_ONCE (PY_VERSION_HEX < 0x030E0000)
+
 typedef struct {
     PyObject_HEAD
     PyObject *waiter;       // strong; NULL: it is over
@@ -33,7 +36,7 @@ iter_am_send(PyObject *op, PyObject *Py_UNUSED(arg), PyObject **ret)
         return PYGEN_ERROR;  /* no exception: it is over */
     }
     PyObject *waiter = Py_NewRef(self->waiter);
-    if (((WaiterObject *)waiter)->is_done) {
+    if (IS_OVER_ONCE && ((WaiterObject *)waiter)->is_done) {
         Py_CLEAR(self->waiter);
     }
     PySendResult sent = KevWaiter_End((WaiterObject *)waiter, ret);
