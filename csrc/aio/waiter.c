@@ -389,12 +389,16 @@ waiter_add_done_callback(PyObject *op, PyObject *const *args,
 static int
 append_first(WaiterObject *self, PyObject *list)
 {
-    if (self->callback == NULL) {
+    PyObject *callback = Py_XNewRef(self->callback);
+    if (callback == NULL) {
         return 0;
     }
-    PyObject *pair = PyTuple_Pack(2, self->callback, self->context);
+    PyObject *context = Py_NewRef(self->context);
+    PyObject *pair = PyTuple_Pack(2, callback, context);
     int r = pair == NULL ? -1 : PyList_Append(list, pair);
     Py_XDECREF(pair);
+    Py_DECREF(context);
+    Py_DECREF(callback);
     return r;
 }
 

@@ -3,7 +3,6 @@ can tell: each body runs with asyncio's streams and with ours, on both loops."""
 import asyncio
 import asyncio.streams
 import gc
-import socket
 import types
 import warnings
 import weakref
@@ -13,6 +12,8 @@ import pytest
 import kevent
 from kevent import streams
 
+from .test_feed import close, connect
+
 KINDS = {"standard": asyncio.streams, "kevent": streams}
 ROUNDS = 40
 
@@ -21,23 +22,6 @@ ROUNDS = 40
 def module(request):
     """asyncio's streams, or ours."""
     return KINDS[request.param]
-
-
-async def connect(module):
-    """A reader, its writer, and the other end."""
-    ours, peer = socket.socketpair()
-    peer.setblocking(False)
-    reader, writer = await module.open_connection(sock=ours)
-    return reader, writer, peer
-
-
-async def part(writer, peer):
-    peer.close()
-    writer.close()
-    try:
-        await writer.wait_closed()
-    except ConnectionError:
-        pass
 
 
 async def answer(reader, writer, peer, number):
@@ -67,7 +51,7 @@ def test_one_that_is_kept_is_over(run, module):
             assert each.close() is None
         assert [each.__qualname__ for each in kept] == \
             ["StreamReader.readline", "StreamWriter.drain"] * ROUNDS
-        await part(writer, peer)
+        await close(writer, peer)
     run(main())
 
 
@@ -83,7 +67,7 @@ def test_many_at_once(run, module):
             assert await asyncio.gather(*reads) == \
                 [b"%d of %d\n" % (number, round) for number in range(ROUNDS)]
         for _, writer, peer in connections:
-            await part(writer, peer)
+            await close(writer, peer)
     run(main())
 
 
@@ -101,7 +85,7 @@ def test_one_that_is_never_awaited(run, module):
             assert [str(each.message) for each in caught] == [
                 "coroutine 'StreamReader.readline' was never awaited",
                 "coroutine 'StreamWriter.drain' was never awaited"]
-        await part(writer, peer)
+        await close(writer, peer)
     run(main())
 
 
@@ -125,7 +109,7 @@ def test_ends_of_every_kind(run, module):
             with pytest.raises(ValueError):
                 await reader.readexactly(-1)
             await answer(reader, writer, peer, number)
-        await part(writer, peer)
+        await close(writer, peer)
     run(main())
 
 
@@ -200,7 +184,7 @@ def test_yield_from(run, module):
         asyncio.get_running_loop().call_soon(peer.send, b"line\n")
         assert await by_hand(reader.readline()) == b"line\n"
         assert await by_hand(writer.drain()) is None
-        await part(writer, peer)
+        await close(writer, peer)
     run(main())
 
 
