@@ -61,9 +61,10 @@ def test_current_task_and_loop_are_each_thread_s_own():
 @pytest.mark.skipif(HAS_GIL, reason="with the GIL one thread runs Python at a time")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor runs one thread at a time")
 def test_throughput_grows_with_threads():
-    """Two loops in two threads do more callbacks, timers and socket round trips
-    in the same time than one: 1.3 times as many at least, in the best of some
-    tries, since the machine may have other work."""
+    """Two loops in two threads do as many callbacks, timers and socket round
+    trips as two in two processes, give or take a quarter (with a GIL: half), in
+    one of some tries.  What the processes do is what the machine, which may have
+    other work, has for two at once."""
     run("""
     async def main(until):
         loop = asyncio.get_running_loop()
@@ -90,24 +91,39 @@ def test_throughput_grows_with_threads():
         one.abort()
         two.abort()
         return count
-    def measure(count):
+    def in_threads(until):
         results = []
-        until = time.perf_counter() + 0.5
         threads = [threading.Thread(target=lambda: results.append(kevent.run(main(until))))
-                   for _ in range(count)]
+                   for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         return sum(results)
-    measure(1)
+    def in_processes(until):
+        reading, writing = os.pipe()
+        children = []
+        for _ in range(2):
+            child = os.fork()
+            if not child:
+                os.write(writing, b"%d " % kevent.run(main(until)))
+                os._exit(0)
+            children.append(child)
+        os.close(writing)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+        with open(reading) as results:
+            return sum(map(int, results.read().split()))
+    def share():
+        threads, processes = [of(time.perf_counter() + 0.5) for of in (in_threads, in_processes)]
+        return threads / processes
+    kevent.run(main(0))
     best = 0
     for _ in range(8):
-        best = max(best, measure(2) / measure(1))
-        if best > 1.3:
+        best = max(best, share())
+        if best > 0.75:
             break
     print(best)
-    assert best > 1.3, best
+    assert best > 0.75, best
     """)
 
 
